@@ -1,0 +1,100 @@
+"""Normalized floats to 8-bit pixels, by a named mapping that is always printed beside them.
+
+A mapping decides on a *window* a panel: the value shown black and the value shown white. Values
+beyond are clipped for display only; what is measured and exported never is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from normviz.errors import ParameterError
+
+MAPPINGS = {
+    "stretch": "Stretch",
+    "zero": "Zero at grey",
+    "clip": "Clip",
+}
+SCALES = {"own": "Own scale", "same": "Same scale"}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The lowest and highest value of one panel, and the range that its method would clip to."""
+
+    low: float
+    high: float
+    nominal: tuple[float, float]
+
+
+def windows(
+    extents: Sequence[Extent], mapping: str = "stretch", scale: str = "own"
+) -> list[tuple[float, float]]:
+    """Return (value shown black, value shown white) for each panel.
+
+    ``clip``: the method's nominal range, such as 0…1. ``stretch``: from the lowest to the highest
+    value. ``zero``: symmetric about 0, which is shown mid-grey. ``scale`` "own" gives each panel
+    its own window, "same" one window for all panels, the smallest that holds every own one.
+
+    >>> panels = [Extent(-2.0, 1.0, (0, 1)), Extent(0.0, 4.0, (0, 1))]
+    >>> windows(panels, "zero", "own"), windows(panels, "stretch", "same")
+    ([(-2.0, 2.0), (-4.0, 4.0)], [(-2.0, 4.0), (-2.0, 4.0)])
+    """
+    if mapping not in MAPPINGS or scale not in SCALES:
+        raise ParameterError(
+            f"the display mapping is one of {', '.join(MAPPINGS)} with scale "
+            f"{' or '.join(SCALES)}; got {mapping!r}, {scale!r}."
+        )
+    own = [_window(extent, mapping) for extent in extents]
+    if scale == "own" or not own:
+        return own
+    return [(min(low for low, _ in own), max(high for _, high in own))] * len(own)
+
+
+def _window(extent: Extent, mapping: str) -> tuple[float, float]:
+    if mapping == "clip":
+        return (float(extent.nominal[0]), float(extent.nominal[1]))
+    if mapping == "zero":
+        reach = max(abs(extent.low), abs(extent.high)) or 1.0
+        return (-reach, reach)
+    if extent.low == extent.high:
+        # A flat panel has no range to stretch; it is shown mid-grey.
+        return (extent.low - 0.5, extent.high + 0.5)
+    return (extent.low, extent.high)
+
+
+def describe(mapping: str, scale: str) -> str:
+    """Return the sentence that names the mapping on screen.
+
+    >>> describe("stretch", "same")
+    'Stretch all alike: black is the lowest and white the highest value of all panels.'
+    """
+    sentences = {
+        ("stretch", "own"): "Stretch each panel: black is the panel's lowest value, white its "
+        "highest, so brightness cannot be compared between panels.",
+        ("stretch", "same"): "Stretch all alike: black is the lowest and white the highest value "
+        "of all panels.",
+        ("zero", "own"): "Zero at grey, each panel its own scale: mid-grey is 0, black and white "
+        "are minus and plus the panel's largest absolute value.",
+        ("zero", "same"): "Zero at grey, one scale for all: mid-grey is 0, black and white are "
+        "minus and plus the largest absolute value of all panels.",
+        ("clip", "own"): "Clip: each method's nominal range (0–255, 0–1 or −1…1) from black to "
+        "white; what lies outside is cut off, as an image viewer does.",
+        ("clip", "same"): "Clip, one range for all: the methods' nominal ranges joined, from "
+        "black to white; what lies outside is cut off.",
+    }
+    return sentences[mapping, scale]
+
+
+def to_bytes(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
+    """Return uint8 pixels: 255 (v − black) / (white − black), clipped, rounded half up.
+
+    >>> to_bytes(np.array([-1.0, 0.0, 2.0]), (-1.0, 1.0))
+    array([  0, 128, 255], dtype=uint8)
+    """
+    low, high = window
+    scaled = (values - low) * (255.0 / (high - low))
+    return np.floor(np.clip(scaled, 0.0, 255.0) + 0.5).astype(np.uint8)

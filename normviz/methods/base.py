@@ -1,0 +1,313 @@
+"""The contract of a normalization: parameters, metadata, ``fit``, and what is fitted.
+
+A method is a frozen dataclass whose fields are its parameters and whose ``about`` block says what
+it reduces over, promises and loses. ``fit`` returns a :class:`Fitted`, which is plain numbers.
+
+Inside, every method sees an image as *fractions*: u = (x − low) / (high − low), so that 8-bit,
+16-bit and float images of the same scene give the same result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from normviz.errors import NotFittedError, ParameterError, ShapeError
+from normviz.images import ValueRange, default_range, level_count, refuse_non_finite
+from normviz.methods import kernels
+from normviz.statistics.image import ImageStatistics, summary_of
+
+FORMAT = "normviz-fitted/1"
+
+Scope = Literal["fixed", "image", "dataset", "batch", "local"]
+Invariance = Literal["gain", "offset", "channel_gain", "channel_offset", "colour_cast"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a definition or a constant comes from."""
+
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a method is, in the words of the field; menus, pages and tests derive from it."""
+
+    title: str
+    short: str
+    """Fits a column head."""
+    scope: Scope
+    reduces: tuple[str, ...]
+    """The axes of (N, H, W, C) that its numbers are taken over."""
+    formula: str
+    """LaTeX; x is the input, u the input as a fraction of its value range."""
+    summary: str
+    sources: tuple[Source, ...]
+    invariances: frozenset[Invariance]
+    """What it is promised not to see: a common gain or offset, one a channel, a colour cast
+    (gains a channel, up to one common factor)."""
+    loses: str
+    flat: str
+    """What becomes of an image whose pixels are all the same."""
+    unit: str
+    """What its output is measured in."""
+    nominal: tuple[float, float]
+    """The output range that a viewer would clip to."""
+    shuffles: bool = True
+    """Whether shuffling the pixels shuffles the result and changes nothing else."""
+    invertible: bool = False
+    """Whether the fitted numbers alone bring the input back."""
+    used_by: str = ""
+
+
+class ChannelNumbers(Protocol):
+    """What dataset-scope methods ask for: statistics of a set, or published constants."""
+
+    @property
+    def fraction_mean(self) -> np.ndarray: ...
+
+    @property
+    def fraction_std(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """One gain and bias a channel on the pixel's own levels: y = gain · level + bias."""
+
+    gain: np.ndarray
+    bias: np.ndarray
+
+    def at(self, levels: np.ndarray) -> np.ndarray:
+        """Return y for levels ``(..., C)`` in float64."""
+        return levels * self.gain + self.bias
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """Base of all methods. A family file defines ``about`` and ``definition``, and where they
+    exist the short cuts ``coefficients`` (one gain and bias a channel) and ``undo``."""
+
+    key: ClassVar[str]
+    about: ClassVar[About]
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            check_parameter(self.about.title, spec, getattr(self, spec.name))
+
+    def fit(self, numbers: Any = None) -> Fitted:
+        """Take the constants from ``numbers`` (statistics or a preset) and return them fitted.
+
+        Methods of scope ``fixed``, ``image`` and ``local`` need none. Raises
+        :class:`NotFittedError` when the numbers that the method needs are missing.
+        """
+        constants = {
+            name: np.array(value, np.float64) for name, value in self.constants(numbers).items()
+        }
+        for value in constants.values():
+            refuse_non_finite(value, f"{self.about.title}: the fitted constants")
+            value.flags.writeable = False
+        return Fitted(self, constants)
+
+    def constants(self, numbers: Any) -> Mapping[str, np.ndarray]:
+        """Return the numbers to keep, by name; none by default."""
+        return {}
+
+    @abstractmethod
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the normalized image of fractions ``u`` ``(H, W, C)``: the formula itself.
+
+        In float64 this is the reference; in float32, for methods without ``coefficients``, it
+        is what the fast path runs.
+        """
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return (gain, bias) per channel on fractions, or None when no such pair says it all.
+
+        ``image`` is given to methods of scope ``image`` only.
+        """
+        return None
+
+    def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the fractions that ``definition`` made ``y`` from (invertible methods)."""
+        raise NotImplementedError
+
+    def need(self, numbers: Any) -> Any:
+        """Return ``numbers``, or say that this method cannot do without them."""
+        if numbers is None:
+            raise NotFittedError(
+                f"{self.about.title} needs the numbers of a dataset. "
+                "Pass statistics (normviz.scan) or a preset to fit()."
+            )
+        return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A method with its numbers: call it on pixels. Nothing in it changes after ``fit``."""
+
+    method: Method
+    constants: Mapping[str, np.ndarray]
+
+    def __call__(
+        self, pixels: np.ndarray, value_range: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Return the normalized float32 image ``(H, W, C)``, or batch ``(N, H, W, C)``.
+
+        ``pixels`` is uint8, uint16 or float; floats are taken to lie in 0…1 unless
+        ``value_range`` says otherwise. The input stays untouched; nothing is clipped.
+        """
+        pixels, span = self._checked(pixels, value_range)
+        if pixels.ndim == 4:
+            out = np.empty(pixels.shape, np.float32)
+            for index, one in enumerate(pixels):
+                out[index] = self._one(one, span)
+            return out
+        return self._one(pixels, span)
+
+    def reference(
+        self, pixels: np.ndarray, value_range: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """Return the definition in float64: what every faster path is checked against."""
+        pixels, span = self._checked(pixels, value_range)
+        if pixels.ndim == 4:
+            done = [self.reference(one, span) for one in pixels]
+            return np.stack(done) if done else np.empty(pixels.shape)
+        u = (pixels.astype(np.float64) - span.low) / span.span
+        return self.method.definition(u, self.constants)
+
+    def affine(self, image: ImageStatistics) -> Affine | None:
+        """Return the gain and bias a channel that this image gets, on its own levels.
+
+        None when the result is no such pair (mean images, local methods).
+        """
+        self._match(image.channels)
+        own = image if self.method.about.scope == "image" else None
+        pair = self.method.coefficients(self.constants, own)
+        if pair is None:
+            return None
+        gain, bias = (np.broadcast_to(np.asarray(v, np.float64), image.channels) for v in pair)
+        span = image.value_range
+        return Affine(gain / span.span, bias - gain * span.low / span.span)
+
+    def inverse(
+        self, values: np.ndarray, value_range: tuple[float, float] = (0.0, 255.0)
+    ) -> np.ndarray:
+        """Return the pixel values (float64, in ``value_range``) that gave ``values``.
+
+        Raises :class:`ParameterError` for a method whose numbers are lost with the image.
+        """
+        if not self.method.about.invertible:
+            raise ParameterError(
+                f"{self.method.about.title} cannot be undone: {self.method.about.loses}"
+            )
+        span = ValueRange(*value_range)
+        u = self.method.undo(np.asarray(values, np.float64), self.constants)
+        return span.low + u * span.span
+
+    def to_json(self) -> str:
+        """Return parameters and constants as JSON text; :func:`normviz.from_json` reads it."""
+        stored = {
+            name: {"shape": list(value.shape), "values": value.ravel().tolist()}
+            for name, value in self.constants.items()
+        }
+        record = {
+            "format": FORMAT,
+            "method": self.method.key,
+            "parameters": dataclasses.asdict(self.method),
+            "constants": stored,
+        }
+        return json.dumps(record)
+
+    def _checked(
+        self, pixels: np.ndarray, value_range: tuple[float, float] | None
+    ) -> tuple[np.ndarray, ValueRange]:
+        pixels = np.asarray(pixels)
+        if pixels.ndim not in (3, 4) or pixels.shape[-1] not in (1, 3):
+            raise ShapeError(
+                "expected pixels (height, width, channels) or a batch of them with 1 or 3 "
+                f"channels last, got shape {pixels.shape}."
+            )
+        if level_count(pixels.dtype) is None and not np.issubdtype(pixels.dtype, np.floating):
+            raise ShapeError(f"expected uint8, uint16 or float pixels, got {pixels.dtype}.")
+        if np.issubdtype(pixels.dtype, np.floating):
+            refuse_non_finite(pixels, "the image")
+        elif value_range is not None and tuple(value_range) != default_range(pixels.dtype):
+            raise ShapeError(
+                f"{pixels.dtype} pixels have the value range "
+                f"{tuple(default_range(pixels.dtype))}, not {tuple(value_range)}."
+            )
+        if 0 in pixels.shape[-3:]:
+            raise ShapeError(f"the image is empty (shape {pixels.shape}).")
+        self._match(pixels.shape[-1])
+        return pixels, ValueRange(*(value_range or default_range(pixels.dtype)))
+
+    def _match(self, channels: int) -> None:
+        for value in self.constants.values():
+            if value.ndim and value.shape[-1] not in (1, channels):
+                raise ShapeError(
+                    f"{self.method.about.title} was fitted on {value.shape[-1]}-channel images "
+                    f"and cannot be used on {channels} channel{'s' if channels > 1 else ''}. "
+                    "Convert the image (normviz.images.as_rgb) or fit again."
+                )
+
+    def _one(self, pixels: np.ndarray, span: ValueRange) -> np.ndarray:
+        own = None
+        if self.method.about.scope == "image":
+            own = ImageStatistics(*pixels.shape[:2], summary_of(pixels, span))
+        pair = self.method.coefficients(self.constants, own)
+        if pair is None:
+            u = kernels.affine(
+                pixels, np.float64(1 / span.span), np.float64(-span.low / span.span)
+            )
+            return self.method.definition(u, self.constants).astype(np.float32, copy=False)
+        gain, bias = pair
+        return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)
+
+
+def parameter(
+    default: Any,
+    label: str,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    choices: Mapping[Any, str] | None = None,
+    unit: str = "",
+) -> Any:
+    """A dataclass field that also says how it may be set: bounds or choices, unit, and words."""
+    facts = {"label": label, "help": help, "low": low, "high": high, "step": step}
+    return dataclasses.field(
+        default=default, metadata={**facts, "choices": choices, "unit": unit}
+    )
+
+
+def check_parameter(owner: str, spec: dataclasses.Field, value: Any) -> None:
+    """Raise :class:`ParameterError` unless ``value`` fits the field's bounds or choices."""
+    facts = spec.metadata
+    name = f"{owner}: {facts['label']}"
+    if facts["choices"] is not None:
+        if value not in facts["choices"]:
+            allowed = ", ".join(map(str, facts["choices"]))
+            raise ParameterError(f"{name} is one of {allowed}; got {value!r}.")
+        return
+    if isinstance(spec.default, bool) or isinstance(value, bool):
+        if not (isinstance(value, bool) and isinstance(spec.default, bool)):
+            raise ParameterError(f"{name} got {value!r}, a value of another type.")
+        return
+    kinds = (int, np.integer) if isinstance(spec.default, int) else (int, float, np.number)
+    in_bounds = isinstance(value, kinds) and facts["low"] <= value <= facts["high"]
+    if not in_bounds:
+        whole = "a whole number " if isinstance(spec.default, int) else ""
+        raise ParameterError(
+            f"{name} is {whole}from {facts['low']:g} to {facts['high']:g}; got {value!r}."
+        )

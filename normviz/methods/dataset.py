@@ -1,0 +1,272 @@
+"""Numbers of a whole dataset: per channel, or at each position of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from normviz.errors import NotFittedError
+from normviz.images import resized
+from normviz.methods.base import About, ChannelNumbers, Method, Source, parameter
+from normviz.statistics.dataset import DatasetStatistics
+from normviz.statistics.image import ImageStatistics
+
+SCALES = {255: "0–255", 1: "0–1"}
+
+QUESTION = Source(
+    "Why do we normalize images by subtracting the dataset's image mean and not the current "
+    "image mean in deep learning? (Cross Validated)",
+    "https://stats.stackexchange.com/questions/211436",
+)
+
+
+@dataclass(frozen=True)
+class DatasetMean(Method):
+    """Subtract the dataset's mean colour: y = s·(u − μ_c), s = 255 or 1.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.statistics import scan
+    >>> stats = scan([image_of(np.full((2, 2), v, np.uint8)) for v in (10, 30)])
+    >>> DatasetMean().fit(stats)(np.array([[[50]]], np.uint8)).item()
+    30.0
+    """
+
+    key = "dataset_mean"
+    about = About(
+        title="Dataset mean per channel subtracted",
+        short="dataset mean",
+        scope="dataset",
+        reduces=("N", "H", "W"),
+        formula=r"y_c = x_c - \mu_c",
+        summary="Subtracts one colour, the mean of all training images, from every image.",
+        sources=(
+            Source(
+                "Simonyan and Zisserman 2014 (VGG)",
+                "https://arxiv.org/abs/1409.1556",
+            ),
+            QUESTION,
+        ),
+        invariances=frozenset(),
+        loses="nothing: adding the same numbers brings the image back",
+        flat="becomes its distance to the dataset's mean",
+        unit="centred 0–255",
+        nominal=(0.0, 255.0),
+        invertible=True,
+        used_by="VGG, SSD300, Caffe GoogLeNet",
+    )
+    scale: int = parameter(255, "Scale", "Units the difference is given in.", choices=SCALES)
+
+    def constants(self, numbers: ChannelNumbers | None) -> Mapping[str, np.ndarray]:
+        return {"mean": self.need(numbers).fraction_mean}
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self.scale * (u - constants["mean"])
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([float(self.scale)]), -self.scale * constants["mean"]
+
+    def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return y / self.scale + constants["mean"]
+
+
+@dataclass(frozen=True)
+class DatasetZScore(Method):
+    """Subtract the dataset's mean and divide by its std, per channel: y = (u − μ_c) / σ_c.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.statistics import scan
+    >>> stats = scan([image_of(np.full((2, 2), v, np.uint8)) for v in (10, 30)])
+    >>> round(DatasetZScore().fit(stats)(np.array([[[50]]], np.uint8)).item(), 6)
+    3.0
+    """
+
+    key = "dataset_zscore"
+    about = About(
+        title="Dataset mean and std per channel",
+        short="dataset mean, std",
+        scope="dataset",
+        reduces=("N", "H", "W"),
+        formula=r"y_c = \frac{x_c - \mu_c}{\sigma_c}",
+        summary=(
+            "Subtracts the dataset's mean and divides by its pooled standard deviation, "
+            "channel by channel; the same numbers for every image."
+        ),
+        sources=(
+            Source(
+                "torchvision Normalize",
+                "https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.v2.Normalize.html",
+            ),
+            QUESTION,
+        ),
+        invariances=frozenset(),
+        loses="nothing: the same numbers bring the image back",
+        flat="becomes its distance to the dataset's mean, in dataset stds",
+        unit="dataset stds",
+        nominal=(0.0, 1.0),
+        invertible=True,
+        used_by="torchvision, timm, most of today's vision networks",
+    )
+    epsilon: float = parameter(
+        1e-7,
+        "Floor of σ",
+        "A dataset whose images are all one colour has σ = 0; it is replaced by this.",
+        low=1e-12,
+        high=0.1,
+        step=1e-7,
+    )
+
+    def constants(self, numbers: ChannelNumbers | None) -> Mapping[str, np.ndarray]:
+        numbers = self.need(numbers)
+        return {"mean": numbers.fraction_mean, "std": numbers.fraction_std}
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return (u - constants["mean"]) / self._divisor(constants)
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        gain = 1 / self._divisor(constants)
+        return gain, -constants["mean"] * gain
+
+    def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return y * self._divisor(constants) + constants["mean"]
+
+    def _divisor(self, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.maximum(constants["std"], self.epsilon)
+
+
+@dataclass(frozen=True)
+class DatasetMeanImage(Method):
+    """Subtract the dataset's mean *image*: y = s·(u − M), M resized to the image.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.statistics import scan
+    >>> pair = [image_of(np.array([[0, 200]], np.uint8)), image_of(np.array([[0, 100]], np.uint8))]
+    >>> DatasetMeanImage().fit(scan(pair, mean_image=2))(pair[0].pixels).ravel().round(2)
+    array([ 0., 50.], dtype=float32)
+    """
+
+    key = "dataset_mean_image"
+    about = About(
+        title="Dataset mean image subtracted",
+        short="mean image",
+        scope="dataset",
+        reduces=("N",),
+        formula=r"y_{hwc} = x_{hwc} - M_{hwc}",
+        summary=(
+            "Subtracts at each position the mean over all training images there; the mean image "
+            "is resized to the picture."
+        ),
+        sources=(
+            Source(
+                "Krizhevsky, Sutskever and Hinton 2012 (AlexNet)",
+                "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
+            ),
+            Source("Chatfield et al. 2014 (CNN_S)", "https://arxiv.org/abs/1405.3531"),
+            QUESTION,
+        ),
+        invariances=frozenset(),
+        loses="nothing: adding the mean image brings the image back",
+        flat="becomes the mean image's negative around a constant",
+        unit="centred 0–255",
+        nominal=(0.0, 255.0),
+        shuffles=False,
+        invertible=True,
+        used_by="AlexNet, CaffeNet, CNN_S, the MSRA ResNet",
+    )
+    scale: int = parameter(255, "Scale", "Units the difference is given in.", choices=SCALES)
+
+    def constants(self, numbers: DatasetStatistics | None) -> Mapping[str, np.ndarray]:
+        return {"mean_image": _position_numbers(self, numbers).fraction_mean_image}
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self.scale * (u - _fitted_to(u, constants["mean_image"]))
+
+    def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return y / self.scale + _fitted_to(y, constants["mean_image"])
+
+
+@dataclass(frozen=True)
+class DatasetPixelZScore(Method):
+    """z-score of each feature: y = (u − M) / max(S, ε) at every position and channel.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.statistics import scan
+    >>> pair = [image_of(np.array([[0, 200]], np.uint8)), image_of(np.array([[0, 100]], np.uint8))]
+    >>> DatasetPixelZScore().fit(scan(pair, mean_image=2))(pair[0].pixels).ravel().round(2)
+    array([0., 1.], dtype=float32)
+    """
+
+    key = "dataset_pixel_zscore"
+    about = About(
+        title="Dataset mean and std per pixel",
+        short="pixel z-score",
+        scope="dataset",
+        reduces=("N",),
+        formula=r"y_{hwc} = \frac{x_{hwc} - M_{hwc}}{\max(S_{hwc}, \varepsilon)}",
+        summary=(
+            "Treats each position of each channel as a feature and standardizes it over the "
+            "dataset, as tabular data are."
+        ),
+        sources=(
+            Source(
+                "Keras ImageDataGenerator and scikit-learn StandardScaler on flattened images",
+                "https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html",
+            ),
+            QUESTION,
+        ),
+        invariances=frozenset(),
+        loses="nothing where S exceeds ε: the same two images bring the picture back",
+        flat="becomes the mean image's negative around a constant, divided by the std image",
+        unit="stds of that pixel",
+        nominal=(0.0, 1.0),
+        shuffles=False,
+        invertible=True,
+        used_by="Classical pipelines on aligned images (digits, faces)",
+    )
+    epsilon: float = parameter(
+        1 / 255,
+        "Floor of S",
+        "A position that never changes has S = 0; it is replaced by this (1/255 is one level).",
+        low=1e-6,
+        high=0.2,
+        step=0.001,
+    )
+
+    def constants(self, numbers: DatasetStatistics | None) -> Mapping[str, np.ndarray]:
+        numbers = _position_numbers(self, numbers)
+        return {
+            "mean_image": numbers.fraction_mean_image,
+            "std_image": numbers.fraction_std_image,
+        }
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return (u - _fitted_to(u, constants["mean_image"])) / self._divisor(u, constants)
+
+    def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
+
+    def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
+
+
+def _position_numbers(method: Method, numbers: Any) -> DatasetStatistics:
+    if not isinstance(method.need(numbers), DatasetStatistics):
+        raise NotFittedError(
+            f"{method.about.title} needs a mean image, and a preset holds only one number a "
+            "channel. Fit it on images."
+        )
+    return numbers
+
+
+def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Resize a mean or std image to ``image`` (area or linear), in the image's float type."""
+    template = template.astype(image.dtype, copy=False)
+    if template.shape[:2] == (1, 1):
+        return np.broadcast_to(template, (*image.shape[:-1], template.shape[-1]))
+    return resized(template, image.shape[-3], image.shape[-2])

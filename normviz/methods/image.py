@@ -1,0 +1,178 @@
+"""Numbers of the image itself: its own mean, its own std, pooled or per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.dataset import QUESTION, SCALES
+from normviz.statistics.image import ImageStatistics
+
+
+def _own(image: ImageStatistics | None) -> ImageStatistics:
+    assert image is not None, "methods of scope image are given the image's statistics"
+    return image
+
+
+def _fractions(image: ImageStatistics) -> tuple[np.ndarray, np.ndarray, float, float]:
+    """Mean and std per channel, then pooled, as fractions of the value range."""
+    low, span = image.value_range.low, image.value_range.span
+    return (
+        (image.mean - low) / span,
+        image.std / span,
+        (image.pooled_mean - low) / span,
+        image.pooled_std / span,
+    )
+
+
+@dataclass(frozen=True)
+class ImageMean(Method):
+    """Subtract the image's own mean, one number for all channels: y = s·(u − mean(u)).
+
+    >>> ImageMean().fit()(np.array([[[10], [30]]], np.uint8)).ravel()
+    array([-10.,  10.], dtype=float32)
+    """
+
+    key = "image_mean"
+    about = About(
+        title="Per-image mean subtracted",
+        short="own mean",
+        scope="image",
+        reduces=("H", "W", "C"),
+        formula=r"y = x - \overline{x}, \quad \overline{x} = \tfrac{1}{HWC}\sum x_{hwc}",
+        summary="Subtracts from each image its own mean: the question taken literally.",
+        sources=(QUESTION,),
+        invariances=frozenset({"offset"}),
+        loses="the image's overall brightness (its mean is not kept)",
+        flat="becomes 0",
+        unit="centred 0–255",
+        nominal=(0.0, 255.0),
+        used_by="Rarely alone; the first half of per-image standardization",
+    )
+    scale: int = parameter(255, "Scale", "Units the difference is given in.", choices=SCALES)
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self.scale * (u - u.mean())
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        _, _, mean, _ = _fractions(_own(image))
+        return np.array([float(self.scale)]), np.array([-self.scale * mean])
+
+
+@dataclass(frozen=True)
+class ImageStandardize(Method):
+    """One mean and one std of the image: y = (v − v̄) / max(std(v), 1/√N), v = s·u, N = H·W·C.
+
+    >>> x = np.arange(1, 13, dtype=np.uint8).reshape(2, 2, 3)
+    >>> ImageStandardize().fit()(x)[0, 0].round(6)
+    array([-1.593255, -1.303572, -1.01389 ], dtype=float32)
+    """
+
+    key = "image_standardize"
+    about = About(
+        title="Per-image standardization",
+        short="own mean, std",
+        scope="image",
+        reduces=("H", "W", "C"),
+        formula=r"y = \frac{x - \overline{x}}{\max(\sigma_x,\; 1/\sqrt{N})}, \quad N = HWC",
+        summary=(
+            "Gives every image mean 0 and std 1, with one mean and one std over all channels, "
+            "so the balance of its colours stays."
+        ),
+        sources=(
+            Source(
+                "tf.image.per_image_standardization",
+                "https://www.tensorflow.org/api_docs/python/tf/image/per_image_standardization",
+            ),
+            QUESTION,
+        ),
+        invariances=frozenset({"gain", "offset"}),
+        loses="the image's overall brightness and contrast (its mean and std are not kept)",
+        flat="becomes 0; the floor 1/√N keeps the division finite",
+        unit="image stds",
+        nominal=(0.0, 1.0),
+        used_by="TensorFlow's CIFAR-10 tutorial, face recognition (FaceNet)",
+    )
+    scale: int = parameter(
+        255,
+        "Floor counted on",
+        "TensorFlow's floor 1/√N depends on the scale of its input: bytes 0–255, or 0–1.",
+        choices=SCALES,
+    )
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        v = self.scale * u
+        return (v - v.mean()) / max(v.std(), 1 / np.sqrt(v.size))
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        image = _own(image)
+        _, _, mean, std = _fractions(image)
+        floor = 1 / np.sqrt(image.height * image.width * image.channels)
+        gain = self.scale / max(self.scale * std, floor)
+        return np.array([gain]), np.array([-mean * gain])
+
+
+@dataclass(frozen=True)
+class ImageChannelStandardize(Method):
+    """Each channel of the image by its own mean and std: y_c = (u_c − ū_c) / max(σ_c, ε).
+
+    >>> x = np.stack([np.array([[0, 2]]), np.array([[9, 5]]), np.array([[7, 7]])], axis=2)
+    >>> ImageChannelStandardize().fit()(x.astype(np.uint8))[0].tolist()
+    [[-1.0, 1.0, 0.0], [1.0, -1.0, 0.0]]
+    """
+
+    key = "image_channel_standardize"
+    about = About(
+        title="Per-image per-channel standardization",
+        short="own mean, std per channel",
+        scope="image",
+        reduces=("H", "W"),
+        formula=r"y_c = \frac{x_c - \overline{x}_c}{\max(\sigma_{x,c},\; \varepsilon)}",
+        summary=(
+            "Gives each channel of every image mean 0 and std 1: light and the colour of the "
+            "light go, and the picture's own colour balance with them."
+        ),
+        sources=(
+            Source(
+                'Albumentations Normalize(normalization="image_per_channel"), with a floor '
+                "in place of its + 1e-4",
+                "https://albumentations.ai/docs/api-reference/pixel/",
+            ),
+            Source(
+                "Ulyanov, Vedaldi and Lempitsky 2016 (instance normalization of the input)",
+                "https://arxiv.org/abs/1607.08022",
+            ),
+        ),
+        invariances=frozenset({"gain", "offset", "channel_gain", "channel_offset"}),
+        loses="the image's brightness, contrast and overall colour",
+        flat="a flat channel becomes 0; the floor ε keeps the division finite",
+        unit="channel stds",
+        nominal=(0.0, 1.0),
+        used_by="Medical and satellite imaging, style transfer",
+    )
+    epsilon: float = parameter(
+        1e-4,
+        "Floor of σ",
+        "As a share of the value range; 0.004 is one 8-bit level.",
+        low=1e-8,
+        high=0.1,
+        step=0.0001,
+    )
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean, std = u.mean(axis=(0, 1)), u.std(axis=(0, 1))
+        return (u - mean) / np.maximum(std, self.epsilon)
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        mean, std, _, _ = _fractions(_own(image))
+        gain = 1 / np.maximum(std, self.epsilon)
+        return gain, -mean * gain

@@ -1,0 +1,165 @@
+"""What a method makes of one image: range, mean, std and histogram of every channel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from normviz.images import Image
+from normviz.methods.base import Affine, Fitted
+from normviz.statistics.counts import Counts
+from normviz.statistics.image import ImageStatistics
+
+# Fine bins of a panel that is no level-by-level map; coarser ones are sums of these.
+FINE_BINS = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Shares of one channel's pixels between ``edges``; they sum to 1."""
+
+    edges: np.ndarray
+    shares: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Ranges:
+    """Per channel: lowest, highest, mean and population std, and counts to draw histograms from.
+
+    ``exact`` says whether the numbers hold for every pixel of the image at full size; otherwise
+    they were measured on ``height × width`` of a reduced copy.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    height: int
+    width: int
+    exact: bool
+    edges: np.ndarray
+    """``(C, K + 1)``: bin borders a channel, increasing."""
+    counts: np.ndarray
+    """``(C, K)``."""
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    @property
+    def pooled_mean(self) -> float:
+        """One mean over all channels."""
+        return float(self.mean.mean())
+
+    @property
+    def pooled_std(self) -> float:
+        """One population std over all channels."""
+        return float(np.sqrt((self.std**2).mean() + self.mean.var()))
+
+    def histograms(self, bins: int) -> list[Histogram]:
+        """Return one histogram a channel in ``bins`` equal groups of the kept counts.
+
+        For a level-by-level map the groups hold equal numbers of *levels*, so that no bin is
+        empty only because no level falls into it.
+        """
+        kept = self.counts.shape[1]
+        cuts = np.unique(np.linspace(0, kept, min(bins, kept) + 1).round().astype(int))
+        shares = np.add.reduceat(self.counts, cuts[:-1], axis=1) / self.counts.sum(
+            axis=1, keepdims=True
+        )
+        return [
+            Histogram(edges[cuts], share)
+            for edges, share in zip(self.edges, shares, strict=True)
+        ]
+
+
+def ranges_before(image: ImageStatistics, exact: bool = True) -> Ranges:
+    """Return the ranges of the image as it is, on its own levels."""
+    ones = np.ones(image.channels)
+    return ranges_of_map(image, Affine(ones, np.zeros(image.channels)), exact)
+
+
+def ranges_of_map(image: ImageStatistics, affine: Affine, exact: bool = True) -> Ranges:
+    """Return the ranges after y = gain · level + bias, from the image's own statistics.
+
+    Mean, std and extremes follow from those of the image, exactly and without touching a pixel.
+    """
+    ends = np.stack([affine.at(image.low), affine.at(image.high)])
+    table = image.summary.table
+    borders, counts = _level_borders(image, table)
+    edges = affine.gain[:, np.newaxis] * borders + affine.bias[:, np.newaxis]
+    return Ranges(
+        low=ends.min(axis=0),
+        high=ends.max(axis=0),
+        mean=affine.at(image.mean),
+        std=image.std * np.abs(affine.gain),
+        height=image.height,
+        width=image.width,
+        exact=exact and isinstance(image.summary, Counts),
+        edges=edges,
+        counts=counts,
+    )
+
+
+def _level_borders(image: ImageStatistics, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Borders half a level below and above each level; 16-bit and float tables by 256ths."""
+    channels, entries = table.shape
+    group = max(1, entries // 256)
+    counts = table.reshape(channels, entries // group, group).sum(axis=2)
+    if isinstance(image.summary, Counts):
+        borders = np.arange(0, entries + 1, group) - 0.5
+    else:
+        low, span = image.value_range.low, image.value_range.span
+        borders = low + np.arange(0, entries + 1, group) / entries * span
+    return np.broadcast_to(borders, (channels, len(borders))), counts
+
+
+def ranges_of_pixels(values: np.ndarray, exact: bool) -> Ranges:
+    """Measure normalized pixels ``(H, W, C)`` themselves; moments in float64."""
+    height, width, channels = values.shape
+    flat = values.reshape(-1, channels)
+    low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
+    mean = flat.mean(axis=0, dtype=np.float64)
+    counts = np.empty((channels, FINE_BINS), np.int64)
+    edges = np.empty((channels, FINE_BINS + 1))
+    square = np.empty(channels)
+    for channel in range(channels):
+        column = flat[:, channel]
+        square[channel] = np.square(column - mean[channel], dtype=np.float64).mean()
+        top = high[channel] if high[channel] > low[channel] else low[channel] + 1.0
+        edges[channel] = np.linspace(low[channel], top, FINE_BINS + 1)
+        scale = FINE_BINS / (top - low[channel])
+        index = ((column - low[channel]) * scale).astype(np.int32)
+        np.clip(index, 0, FINE_BINS - 1, out=index)
+        counts[channel] = np.bincount(index, minlength=FINE_BINS)
+    return Ranges(
+        low=low,
+        high=high,
+        mean=mean,
+        std=np.sqrt(square),
+        height=height,
+        width=width,
+        exact=exact,
+        edges=edges,
+        counts=counts,
+    )
+
+
+def observe(image: Image, statistics: ImageStatistics, fitted: Fitted) -> Ranges:
+    """Return the exact ranges of ``fitted`` on every pixel of ``image``.
+
+    From the level counts when the method is one gain and bias a channel, else pixel by pixel.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.methods import METHODS
+    >>> from normviz.statistics import image_statistics
+    >>> photo = image_of(np.array([[0, 255]], np.uint8))
+    >>> seen = observe(photo, image_statistics(photo), METHODS["scale_11"]().fit())
+    >>> seen.low.item(), seen.high.item(), seen.mean.item(), seen.std.item()
+    (-1.0, 1.0, 0.0, 1.0)
+    """
+    affine = fitted.affine(statistics)
+    if affine is not None:
+        return ranges_of_map(statistics, affine)
+    return ranges_of_pixels(fitted(image.pixels, image.value_range), exact=True)
