@@ -18,13 +18,14 @@ MAPPINGS = {
     "zero": "Zero at grey",
     "clip": "Clip",
 }
-SCALES = {"own": "Own scale", "same": "Same scale"}
+SCALES = {"method": "Per method", "own": "Own scale", "same": "Same scale"}
 
 
 @dataclass(frozen=True)
 class Extent:
     """The lowest and highest value of one panel, and the range that its method would clip to."""
 
+    method: str
     low: float
     high: float
     nominal: tuple[float, float]
@@ -36,22 +37,28 @@ def windows(
     """Return (value shown black, value shown white) for each panel.
 
     ``clip``: the method's nominal range, such as 0…1. ``stretch``: from the lowest to the highest
-    value. ``zero``: symmetric about 0, which is shown mid-grey. ``scale`` "own" gives each panel
-    its own window, "same" one window for all panels, the smallest that holds every own one.
+    value. ``zero``: symmetric about 0, which is shown mid-grey. ``scale`` says which panels share
+    one window, the smallest that holds every own one: "own" none, "method" those of one method,
+    "same" all.
 
-    >>> panels = [Extent(-2.0, 1.0, (0, 1)), Extent(0.0, 4.0, (0, 1))]
+    >>> panels = [Extent("a", -2.0, 1.0, (0, 1)), Extent("b", 0.0, 4.0, (0, 1))]
     >>> windows(panels, "zero", "own"), windows(panels, "stretch", "same")
     ([(-2.0, 2.0), (-4.0, 4.0)], [(-2.0, 4.0), (-2.0, 4.0)])
     """
     if mapping not in MAPPINGS or scale not in SCALES:
         raise ParameterError(
-            f"the display mapping is one of {', '.join(MAPPINGS)} with scale "
-            f"{' or '.join(SCALES)}; got {mapping!r}, {scale!r}."
+            f"the display mapping is one of {', '.join(MAPPINGS)} with a scale of "
+            f"{', '.join(SCALES)}; got {mapping!r}, {scale!r}."
         )
     own = [_window(extent, mapping) for extent in extents]
-    if scale == "own" or not own:
+    if scale == "own":
         return own
-    return [(min(low for low, _ in own), max(high for _, high in own))] * len(own)
+    shared: dict[str, tuple[float, float]] = {}
+    groups = [extent.method if scale == "method" else "" for extent in extents]
+    for group, (low, high) in zip(groups, own, strict=True):
+        before = shared.get(group, (low, high))
+        shared[group] = (min(before[0], low), max(before[1], high))
+    return [shared[group] for group in groups]
 
 
 def _window(extent: Extent, mapping: str) -> tuple[float, float]:
@@ -70,23 +77,23 @@ def describe(mapping: str, scale: str) -> str:
     """Return the sentence that names the mapping on screen.
 
     >>> describe("stretch", "same")
-    'Stretch all alike: black is the lowest and white the highest value of all panels.'
+    'Stretch, all alike: black is the lowest and white the highest value of all panels.'
     """
-    sentences = {
-        ("stretch", "own"): "Stretch each panel: black is the panel's lowest value, white its "
-        "highest, so brightness cannot be compared between panels.",
-        ("stretch", "same"): "Stretch all alike: black is the lowest and white the highest value "
-        "of all panels.",
-        ("zero", "own"): "Zero at grey, each panel its own scale: mid-grey is 0, black and white "
-        "are minus and plus the panel's largest absolute value.",
-        ("zero", "same"): "Zero at grey, one scale for all: mid-grey is 0, black and white are "
-        "minus and plus the largest absolute value of all panels.",
-        ("clip", "own"): "Clip: each method's nominal range (0–255, 0–1 or −1…1) from black to "
-        "white; what lies outside is cut off, as an image viewer does.",
-        ("clip", "same"): "Clip, one range for all: the methods' nominal ranges joined, from "
-        "black to white; what lies outside is cut off.",
+    whose = {
+        "own": ("each panel", "the panel"),
+        "method": ("each method", "the method's panels"),
+        "same": ("all alike", "all panels"),
     }
-    return sentences[mapping, scale]
+    title, panels = whose[scale]
+    if mapping == "zero":
+        return (
+            f"Zero at grey, {title}: mid-grey is 0, black and white are minus and plus the "
+            f"largest absolute value of {panels}."
+        )
+    if mapping == "clip":
+        ranges = "the methods' nominal ranges joined" if scale == "same" else "its nominal range"
+        return f"Clip: black to white is {ranges} (0–255, 0–1 or −1…1); the rest is cut off."
+    return f"Stretch, {title}: black is the lowest and white the highest value of {panels}."
 
 
 def to_bytes(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:

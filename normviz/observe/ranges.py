@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from normviz.images import Image
@@ -13,6 +14,9 @@ from normviz.statistics.image import ImageStatistics
 
 # Fine bins of a panel that is no level-by-level map; coarser ones are sums of these.
 FINE_BINS = 1024
+
+# calcHist counts in float32, which is exact up to 2**24; a block stays below that.
+_PIXELS_A_BLOCK = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,28 +120,28 @@ def _level_borders(image: ImageStatistics, table: np.ndarray) -> tuple[np.ndarra
 
 
 def ranges_of_pixels(values: np.ndarray, exact: bool) -> Ranges:
-    """Measure normalized pixels ``(H, W, C)`` themselves; moments in float64."""
+    """Measure normalized float32 pixels ``(H, W, C)`` themselves; moments in float64."""
     height, width, channels = values.shape
-    flat = values.reshape(-1, channels)
-    low, high = flat.min(axis=0).astype(np.float64), flat.max(axis=0).astype(np.float64)
-    mean = flat.mean(axis=0, dtype=np.float64)
-    counts = np.empty((channels, FINE_BINS), np.int64)
+    mean, std = (v.ravel() for v in cv2.meanStdDev(values))
+    low, high = np.empty(channels), np.empty(channels)
+    counts = np.zeros((channels, FINE_BINS), np.int64)
     edges = np.empty((channels, FINE_BINS + 1))
-    square = np.empty(channels)
-    for channel in range(channels):
-        column = flat[:, channel]
-        square[channel] = np.square(column - mean[channel], dtype=np.float64).mean()
+    rows = max(1, _PIXELS_A_BLOCK // width)
+    for channel, plane in enumerate(cv2.split(values)):
+        low[channel], high[channel] = plane.min(), plane.max()
         top = high[channel] if high[channel] > low[channel] else low[channel] + 1.0
         edges[channel] = np.linspace(low[channel], top, FINE_BINS + 1)
-        scale = FINE_BINS / (top - low[channel])
-        index = ((column - low[channel]) * scale).astype(np.int32)
-        np.clip(index, 0, FINE_BINS - 1, out=index)
-        counts[channel] = np.bincount(index, minlength=FINE_BINS)
+        # calcHist leaves out the upper end, which here is the highest value itself.
+        ends = [float(np.float32(low[channel])), float(np.nextafter(np.float32(top), np.inf))]
+        for start in range(0, height, rows):
+            block = plane[start : start + rows]
+            counted = cv2.calcHist([block], [0], None, [FINE_BINS], ends)
+            counts[channel] += counted.ravel().astype(np.int64)
     return Ranges(
         low=low,
         high=high,
         mean=mean,
-        std=np.sqrt(square),
+        std=std,
         height=height,
         width=width,
         exact=exact,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from normviz.errors import LimitError, ReadError
+from normviz.errors import ReadError
 from normviz.images import Image
 from normviz.read.limits import Limits
 
@@ -153,6 +153,7 @@ class Listing:
     label_lists: list[LabelList] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    held: int = 0  # bytes kept in memory behind ``inside``
 
 
 @dataclass(frozen=True)
@@ -209,8 +210,3 @@ def of_upload(name: str, data: bytes) -> Source:
 def _unreadable(name: str, error: Exception) -> ReadError:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return ReadError(name, f"it cannot be opened ({text})", "Check that you may read it")
-
-
-def is_limit(error: ReadError) -> bool:
-    """Tell whether a source was refused for its size and not for what is in it."""
-    return isinstance(error, LimitError)

@@ -1,0 +1,1 @@
+"""The Streamlit app: selections in, the package's results on screen."""

@@ -1,0 +1,228 @@
+"""The only place that caches: one store bounded in bytes, keyed by content and specification.
+
+Streamlit's own cache hashes a sample of large arrays and copies what it returns, so keys here are
+our digests and values are read-only arrays that nobody copies.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import numpy as np
+from cachetools import LRUCache
+from PIL import Image as PillowImage
+
+from normviz.images import Image, image_of, reduced
+from normviz.light import Light, level_table, relight
+from normviz.methods import Fitted, Method
+from normviz.methods.kernels import affine
+from normviz.networks import FirstLayer, network_view, pre_activations
+from normviz.observe.activations import ActivationRange, DayNight, activation_range, day_night
+from normviz.observe.ranges import Ranges, observe, ranges_of_pixels
+from normviz.read.limits import Limits
+from normviz.statistics import ImageStatistics, image_statistics
+
+T = TypeVar("T")
+
+# The side of the square on which mean images are kept: the input size of CaffeNet and VGG.
+MEAN_IMAGE_SIDE = 224
+
+# Beyond this many pixels, methods that are no gain and bias a channel are first measured on the
+# shown copy; every pixel is measured in the background.
+PIXELS_AT_ONCE = 1_500_000
+
+
+def bytes_of(value: Any) -> int:
+    """Return roughly how many bytes a cached value holds."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes + 200
+    if isinstance(value, bytes):
+        return len(value) + 100
+    if isinstance(value, Image):
+        return value.pixels.nbytes + 1000
+    if isinstance(value, (list, tuple)):
+        return sum(map(bytes_of, value)) + 100
+    if isinstance(value, dict):
+        return sum(map(bytes_of, value.values())) + 200
+    if hasattr(value, "__dict__"):
+        return bytes_of(dict(vars(value))) + 200
+    return 100
+
+
+_STORE: LRUCache = LRUCache(Limits.from_environment().max_memory_bytes, getsizeof=bytes_of)
+_LOCK = threading.RLock()
+
+
+def remembered(key: tuple, build: Callable[[], T]) -> T:
+    """Return what is stored under ``key``, else build and store it (unless it is too large)."""
+    with _LOCK:
+        if key in _STORE:
+            return _STORE[key]
+    value = build()
+    with _LOCK:
+        # A single value over the whole budget is used once and not kept.
+        if bytes_of(value) <= _STORE.maxsize:
+            _STORE[key] = value
+    return value
+
+
+def known(key: tuple) -> Any | None:
+    """Return what is stored under ``key``, or None."""
+    with _LOCK:
+        return _STORE.get(key)
+
+
+def name_of(fitted: Fitted) -> str:
+    """A digest of a fitted method: its parameters and every constant."""
+    state = blake2b(repr(fitted.method).encode(), digest_size=16)
+    for name, value in sorted(fitted.constants.items()):
+        state.update(name.encode())
+        state.update(np.ascontiguousarray(value).data)
+    return state.hexdigest()
+
+
+def fit(method: Method, numbers_key: str, numbers: Any) -> Fitted:
+    return remembered(("fit", method, numbers_key), lambda: method.fit(numbers))
+
+
+def shown_copy(image: Image, longest: int) -> Image:
+    return remembered(("copy", image.digest, longest), lambda: reduced(image, longest))
+
+
+def encoded(image: Image) -> bytes:
+    """The 8-bit image as lossless WebP (colour) or PNG (grey), for the viewer."""
+    return remembered(("encoded", image.digest), lambda: _encode(image))
+
+
+def _encode(image: Image) -> bytes:
+    stream = io.BytesIO()
+    if image.channels == 1:
+        picture = PillowImage.fromarray(image.pixels[:, :, 0])
+        picture.save(stream, "PNG", compress_level=6)
+    else:
+        picture = PillowImage.fromarray(image.pixels)
+        picture.save(stream, "WEBP", lossless=True, quality=50, method=2, exact=True)
+    return stream.getvalue()
+
+
+def statistics_of(image: Image) -> ImageStatistics:
+    return remembered(("statistics", image.digest), lambda: image_statistics(image))
+
+
+def lit(image: Image, light: Light) -> Image:
+    """The image under another light, every pixel."""
+    if light.neutral:
+        return image
+    return remembered(("lit", image.digest, light), lambda: relight(image, light))
+
+
+def lit_statistics(image: Image, light: Light) -> ImageStatistics:
+    """The statistics of every pixel under a light; without noise they follow from the counts."""
+    if light.neutral:
+        return statistics_of(image)
+    if light.noise or image.levels is None:
+        return statistics_of(lit(image, light))
+    levels, channels = image.levels, image.channels
+    return remembered(
+        ("lit statistics", image.digest, light),
+        lambda: statistics_of(image).mapped(level_table(light, levels, channels)),
+    )
+
+
+def lit_copy(image: Image, light: Light, longest: int) -> Image:
+    """The shown copy under a light; noise is drawn at full size, before reducing."""
+    if light.noise:
+        return shown_copy(lit(image, light), longest)
+    return lit(shown_copy(image, longest), light)
+
+
+def normalized_copy(image: Image, light: Light, longest: int, fitted: Fitted) -> np.ndarray:
+    """The normalized shown copy (float32), with the numbers of the image at full size."""
+    key = ("values", image.digest, light, longest, name_of(fitted))
+    return remembered(key, lambda: _normalize_copy(image, light, longest, fitted))
+
+
+def _normalize_copy(image: Image, light: Light, longest: int, fitted: Fitted) -> np.ndarray:
+    copy = lit_copy(image, light, longest)
+    pair = fitted.affine(lit_statistics(image, light))
+    if pair is not None:
+        return affine(copy.pixels, pair.gain, pair.bias)
+    return fitted(copy.pixels, copy.value_range)
+
+
+def _ranges_key(image: Image, light: Light, fitted: Fitted) -> tuple:
+    return ("ranges", image.digest, light, name_of(fitted))
+
+
+def ranges(image: Image, light: Light, longest: int, fitted: Fitted) -> Ranges:
+    """Ranges of every pixel; of the shown copy where every pixel would take too long for now."""
+    exact = known(_ranges_key(image, light, fitted))
+    if exact is not None:
+        return exact
+    numbers = lit_statistics(image, light)
+    large = image.height * image.width > PIXELS_AT_ONCE
+    if large and fitted.affine(numbers) is None:
+        key = ("copy ranges", image.digest, light, longest, name_of(fitted))
+        values = normalized_copy(image, light, longest, fitted)
+        return remembered(key, lambda: ranges_of_pixels(values, exact=False))
+    return exact_ranges(image, light, longest, fitted)
+
+
+def exact_ranges(image: Image, light: Light, longest: int, fitted: Fitted) -> Ranges:
+    """Ranges of every pixel, however long it takes."""
+
+    def build() -> Ranges:
+        numbers = lit_statistics(image, light)
+        if fitted.affine(numbers) is not None:
+            return observe(image, numbers, fitted)
+        if max(image.height, image.width) <= longest:
+            return ranges_of_pixels(normalized_copy(image, light, longest, fitted), exact=True)
+        return observe(lit(image, light), numbers, fitted)
+
+    return remembered(_ranges_key(image, light, fitted), build)
+
+
+def _pre_activations(
+    image: Image, light: Light, longest: int, fitted: Fitted, layer: FirstLayer
+) -> np.ndarray:
+    copy = lit_copy(image, light, longest)
+    small = image_of(network_view(copy.pixels), copy.value_range)
+    pair = fitted.affine(lit_statistics(image, light))
+    if pair is not None:
+        values = affine(small.pixels, pair.gain, pair.bias)
+    else:
+        values = fitted(small.pixels, small.value_range)
+    return pre_activations(layer, values)
+
+
+def activations(
+    image: Image, light: Light, longest: int, fitted: Fitted, layer: FirstLayer
+) -> tuple[np.ndarray, ActivationRange]:
+    """Pre-activations of the first layer on the image's network copy, and their range."""
+
+    def build() -> tuple[np.ndarray, ActivationRange]:
+        values = _pre_activations(image, light, longest, fitted, layer)
+        return values, activation_range(values)
+
+    key = ("activations", image.digest, light, longest, name_of(fitted), layer.name)
+    return remembered(key, build)
+
+
+def compared(
+    day: tuple[Image, Light], night: tuple[Image, Light], longest: int, fitted: Fitted,
+    layer: FirstLayer,
+) -> DayNight:
+    """How the first layer's pre-activations differ between two pictures of one scene."""
+    sides: Sequence[tuple[Image, Light]] = (day, night)
+    names = [(image.digest, light) for image, light in sides]
+    key = ("day and night", *names, longest, name_of(fitted), layer.name)
+
+    def build() -> DayNight:
+        maps = [activations(*side, longest, fitted, layer)[0] for side in sides]
+        return day_night(*maps)
+
+    return remembered(key, build)

@@ -1,0 +1,62 @@
+"""Every state and address key of the app, in one table; the rest of the app uses these names.
+
+A shareable key is also the name of a parameter in the page's address (its widget is bound to it),
+so the address alone brings back the same view of bundled samples. Uploaded files are not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Key:
+    name: str
+    default: Any
+    shareable: bool = True
+
+
+SOURCE = Key("source", "samples")
+SAMPLE_SET = Key("photos", "Day and night")
+UPLOAD = Key("upload", None, shareable=False)
+PAGE = Key("page", 1)
+
+EV = Key("ev", 0.0)
+KELVIN = Key("kelvin", 6500)
+NOISE = Key("noise", 0.0)
+LIGHT_SEED = Key("light_seed", 0)
+
+METHODS = Key(
+    "methods",
+    ("scale_01", "dataset_mean", "dataset_zscore", "image_mean", "image_standardize", "lcn"),
+)
+FIT_ON = Key("fit", "loaded")
+FIT_UPLOAD = Key("fit_upload", None, shareable=False)
+
+MAPPING = Key("map", "stretch")
+SCALE = Key("scale", "method")
+
+HISTOGRAM_OF = Key("hist", "image")
+HISTOGRAM_ROW = Key("hist_row", 1)
+HISTOGRAM_BEFORE = Key("before", "overlaid")
+LOG_Y = Key("log_y", False)
+SHARED_X = Key("shared_x", False)
+BINS = Key("bins", 64)
+
+SCENE = Key("scene", 1)
+LAYER = Key("layer", "trained")
+HE_SEED = Key("he_seed", 0)
+SORT = Key("sort", "difference")
+RELATIVE = Key("relative", True)
+
+CODE_METHOD = Key("code_method", None, shareable=False)
+CODE_TARGET = Key("code_target", None, shareable=False)
+
+
+def parameter_key(method: str, field: str) -> Key:
+    """The key of one parameter of one method; its default is the field's own."""
+    return Key(f"{method}.{field}", None)
+
+
+ALL: tuple[Key, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Key))

@@ -1,0 +1,23 @@
+"""normviz in the browser: `python -m streamlit run app/main.py`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# Streamlit puts app/ on the path; the packages app and normviz lie one folder up.
+_ROOT = str(Path(__file__).resolve().parent.parent)
+if _ROOT not in sys.path:
+    sys.path.insert(0, _ROOT)
+
+from app.views import compare  # noqa: E402
+
+st.set_page_config(
+    page_title="normviz: see what normalization does",
+    layout="wide",
+    initial_sidebar_state="auto",
+    menu_items={"About": "normviz shows what image normalization does, on your own images."},
+)
+compare.page()

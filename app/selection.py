@@ -1,0 +1,186 @@
+"""What the visitor chose, as frozen values; every view works from these and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from app import keys
+from app.cached import fit
+from app.controls import choice, menu, parameters_of, several, slider, whole
+from app.sources import Collection, Numbers, samples, statistics_numbers, uploaded, uploader
+from normviz.display import MAPPINGS, SCALES
+from normviz.errors import NormvizError
+from normviz.images import Image
+from normviz.light import Light
+from normviz.methods import METHODS, Fitted, Method
+from normviz.presets import PRESETS
+from normviz.samples import SAMPLE_SETS
+
+MOST_METHODS = 8
+ROWS_A_PAGE = 4
+
+# The longer side of the copies that are shown; one image alone gets more.
+LONGEST_OF_ONE = 640
+LONGEST_OF_MANY = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One image on screen."""
+
+    index: int
+    title: str
+    image: Image
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One method on screen: fitted, or the sentence that says why it is not."""
+
+    name: str
+    method: Method
+    fitted: Fitted | None
+    fitted_on: str
+    message: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Everything that the sections of Compare draw from."""
+
+    collection: Collection
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    light: Light
+    longest: int
+    mapping: str
+    scale: str
+    fit_on: str
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that could be fitted."""
+        return tuple(column for column in self.columns if column.fitted is not None)
+
+
+def pick_light() -> Light:
+    """Draw the light's controls."""
+    st.subheader("Light", anchor=False)
+    ev = slider(
+        keys.EV,
+        "Exposure (EV)",
+        -6.0,
+        6.0,
+        0.25,
+        "Linear light is multiplied by 2 to this power before the camera's curve and clipping: "
+        "−3 EV is an eighth of the light.",
+        "%+.2f",
+    )
+    kelvin = slider(
+        keys.KELVIN,
+        "Colour temperature (K)",
+        2000,
+        12000,
+        100,
+        "Colour of the light as seen by a camera balanced for 6500 K: low is orange, high is "
+        "blue. Brightness (luminance) is kept.",
+    )
+    noise = slider(
+        keys.NOISE,
+        "Shot noise (% of white)",
+        0.0,
+        20.0,
+        0.5,
+        "Simulated photon noise: its standard deviation at white, in percent of white. Dark "
+        "parts get relatively more.",
+        "%.1f",
+    )
+    seed = whole(keys.LIGHT_SEED, "Noise seed", 0, 9999, "Which noise is drawn.") if noise else 0
+    return Light(ev=ev, kelvin=float(kelvin), noise=noise, seed=seed)
+
+
+def pick_methods() -> dict[str, Method]:
+    """Draw the choice of methods and their parameters."""
+    st.subheader("Methods", anchor=False)
+    chosen = several(
+        keys.METHODS,
+        "Compare",
+        {name: kind.about.title for name, kind in METHODS.items()},
+        MOST_METHODS,
+        f"One column a method, at most {MOST_METHODS}.",
+    )
+    return parameters_of(chosen)
+
+
+def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
+    """Draw "fit on" and return the numbers of that choice, with a sentence when there are none."""
+    options = {"loaded": "The loaded images", "upload": "Another set: my files"}
+    options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SAMPLE_SETS}
+    options |= {f"preset:{key}": f"Preset: {preset.title}" for key, preset in PRESETS.items()}
+    chosen = menu(
+        keys.FIT_ON,
+        "Fit on",
+        options,
+        "Where dataset-scope and batch methods take their numbers from. The light's sliders "
+        "change the pictures, not these numbers.",
+    )
+    kind, _, name = chosen.partition(":")
+    if kind == "preset":
+        preset = PRESETS[name]
+        st.caption(f"{preset.source}. {preset.note}")
+        return Numbers(chosen, preset, f"preset {preset.title}"), ""
+    other = collection
+    if kind == "set":
+        other = samples(name)
+    elif kind == "upload":
+        other = uploaded(uploader(keys.FIT_UPLOAD, "Images to fit on"))
+        if other is None:
+            return None, "Upload the images to fit on at the left, or choose another “Fit on”."
+    if other is None:
+        return None, "Load images first."
+    numbers = statistics_numbers(other)
+    return numbers, "" if numbers else f"No image of {other.title} could be read."
+
+
+def pick_display() -> tuple[str, str]:
+    """Draw the display mapping's controls."""
+    st.subheader("Display", anchor=False)
+    mapping = choice(
+        keys.MAPPING,
+        "Mapping",
+        MAPPINGS,
+        "How normalized values become pixels: stretched between two values, with zero at "
+        "mid-grey, or clipped to the method's nominal range.",
+    )
+    scale = choice(
+        keys.SCALE,
+        "Scale",
+        SCALES,
+        "Which panels share black and white: the panels of one method, none, or all.",
+    )
+    return mapping, scale
+
+
+def columns_of(
+    methods: Mapping[str, Method], numbers: Numbers | None, missing: str
+) -> tuple[Column, ...]:
+    """Fit every chosen method; one that cannot be fitted keeps its column and says why."""
+    done = []
+    for name, method in methods.items():
+        scope = method.about.scope
+        wants: Any = numbers if scope in ("dataset", "batch") else None
+        words = numbers.words if wants is not None and numbers else ""
+        if scope in ("dataset", "batch") and numbers is None:
+            done.append(Column(name, method, None, "", missing))
+            continue
+        try:
+            key, value = (wants.key, wants.value) if wants is not None else ("", None)
+            done.append(Column(name, method, fit(method, key, value), words))
+        except NormvizError as error:
+            done.append(Column(name, method, None, words, str(error)))
+    return tuple(done)
+

@@ -1,0 +1,147 @@
+"""The activation-range comparison: what a first layer's neurons receive by day and by night."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from app import keys
+from app.cached import compared
+from app.controls import choice, menu, switch, whole
+from app.selection import Row, Selection
+from app.views import style
+from normviz.errors import NormvizError
+from normviz.figures import ActivationRow, activation_ranges, firing_day_night
+from normviz.figures.theme import METHOD_COLOURS
+from normviz.images import Image
+from normviz.light import Light
+from normviz.networks import FirstLayer, he_initialised, mobilenet_v2
+from normviz.observe.sentences import percent
+
+# What a night is simulated as when no light is set and no night photo of the scene is loaded.
+NIGHT_EV = -3.0
+
+LAYERS = {"trained": "Trained (MobileNetV2)", "he": "Random (He)"}
+SORTS = {"difference": "Day–night difference", "firing": "Firing", "range": "Range", "menu": "Menu"}
+
+
+def section(chosen: Selection) -> None:
+    """Draw the controls, the computed sentence and both figures."""
+    st.subheader("What the first layer's neurons receive", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="activation_controls"):
+        day = _scene(chosen)
+        layer = _layer()
+        sort = choice(keys.SORT, "Sort by", SORTS, "Order of the methods in both figures.")
+        relative = switch(
+            keys.RELATIVE,
+            "In day stds",
+            "Divide each method's values by the std of its own pre-activations by day, so that "
+            "methods on 0–255 and on 0–1 fit one axis.",
+        )
+    night_image, night_light, night_words = _night_of(chosen, day)
+    rows = []
+    for column in chosen.shown:
+        assert column.fitted is not None
+        try:
+            found = compared(
+                (day.image, Light()),
+                (night_image, night_light),
+                chosen.longest,
+                column.fitted,
+                layer,
+            )
+        except NormvizError as error:
+            st.caption(style.plain(f"{column.method.about.short}: {error}"))
+            continue
+        rows.append(
+            ActivationRow(
+                key=column.name,
+                title=column.method.about.short,
+                colour=METHOD_COLOURS[column.name],
+                layer_title=layer.title,
+                day=found.day,
+                night=found.night,
+                relative_difference=found.difference,
+            )
+        )
+    if not rows:
+        return
+    st.markdown(style.plain(_sentence(rows)))
+    st.caption(
+        style.plain(
+            f"Day: “{day.title}” as loaded. Night: {night_words}. Layer: {layer.title}. The "
+            "normalized image is reduced to 224 px on its shorter side, as a network is fed; a "
+            "unit is one output position of one filter and fires when its value exceeds 0 (ReLU)."
+        )
+    )
+    dark = style.dark()
+    left, right = st.columns(2)
+    with left:
+        figure = activation_ranges(rows, sort_by=sort, relative=relative, dark=dark)
+        _draw(figure, "activation_ranges", "Range of pre-activations for each method")
+    with right:
+        figure = firing_day_night(rows, sort_by=sort, dark=dark)
+        _draw(figure, "firing", "Share of units that fire by day and by night for each method")
+
+
+def _draw(figure, key: str, alt: str) -> None:
+    st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displaylogo": False})
+
+
+def _scene(chosen: Selection) -> Row:
+    days = [row for row in chosen.rows if row.index not in chosen.collection.nights.values()]
+    options = {place: row for place, row in enumerate(days or chosen.rows, start=1)}
+    picked = menu(
+        replace(keys.SCENE, default=1),
+        "Scene",
+        {place: row.title for place, row in options.items()},
+        "The image that is the day; its night version is described below.",
+    )
+    return options[picked]
+
+
+def _layer() -> FirstLayer:
+    kind = choice(
+        keys.LAYER,
+        "First layer",
+        LAYERS,
+        "Trained: MobileNetV2's 32 filters as learned on ImageNet, BatchNorm folded in. Random: "
+        "He-initialised filters, as before any training.",
+    )
+    if kind == "trained":
+        return mobilenet_v2()
+    return he_initialised(whole(keys.HE_SEED, "Seed", 0, 9999, "Which random filters."))
+
+
+def _night_of(chosen: Selection, day: Row) -> tuple[Image, Light, str]:
+    """The night version of a scene: under the light set, a night photo, or simulated."""
+    light = chosen.light
+    if not light.neutral:
+        parts = [f"{light.ev:+g} EV".replace("-", "−")]
+        if light.kelvin != Light().kelvin:
+            parts.append(f"{light.kelvin:g} K")
+        if light.noise:
+            parts.append(f"{light.noise:g} % noise")
+        return day.image, light, f"the same image in the light set at the left ({', '.join(parts)})"
+    for row in chosen.rows:
+        if chosen.collection.nights.get(day.index) == row.index:
+            if row.image.pixels.shape == day.image.pixels.shape:
+                return row.image, Light(), f"“{row.title}”, a darker photo of the same scene"
+    simulated = Light(ev=NIGHT_EV)
+    return day.image, simulated, "the same image simulated at −3 EV (move the exposure slider)"
+
+
+def _sentence(rows: list[ActivationRow]) -> str:
+    known = [row for row in rows if row.relative_difference is not None]
+    if len(known) < 2:
+        return "Choose two or more methods to compare what the neurons receive."
+    least = min(known, key=lambda row: row.relative_difference)
+    most = max(known, key=lambda row: row.relative_difference)
+    return (
+        f"Night changes the neurons' input least under {least.title} "
+        f"(mean change {least.relative_difference:.2f} of its std by day; "
+        f"{percent(least.day.firing)} of units fire by day, {percent(least.night.firing)} by "
+        f"night) and most under {most.title} ({most.relative_difference:.2f}; "
+        f"{percent(most.day.firing)}, {percent(most.night.firing)})."
+    )

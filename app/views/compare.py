@@ -1,0 +1,310 @@
+"""Compare: one row an image, one column a method, and everything measured of them below."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import keys, viewer
+from app.cached import encoded, lit_copy, lit_statistics, normalized_copy, ranges, shown_copy
+from app.controls import whole
+from app.selection import (
+    LONGEST_OF_MANY,
+    LONGEST_OF_ONE,
+    ROWS_A_PAGE,
+    Column,
+    Row,
+    Selection,
+    columns_of,
+    pick_display,
+    pick_light,
+    pick_methods,
+    pick_numbers,
+)
+from app.sources import Collection, matched, pick_source
+from app.views import activations, histograms, style, takeaway
+from normviz.display import Extent, describe, windows
+from normviz.errors import NormvizError, ReadError
+from normviz.figures.theme import METHOD_COLOURS
+from normviz.images import Image
+from normviz.light import level_table
+from normviz.observe.ranges import Ranges
+from normviz.observe.sentences import Pair, day_and_night
+
+CHANNELS = {1: ("grey",), 3: ("R", "G", "B")}
+
+
+def page() -> None:
+    """Draw the page from the widgets' state."""
+    style.apply()
+    with st.sidebar:
+        collection = pick_source()
+        light = pick_light()
+        methods = pick_methods()
+        numbers, missing = pick_numbers(collection)
+        mapping, scale = pick_display()
+    if collection is None:
+        _invite()
+        return
+    _say_problems(collection)
+    if not len(collection):
+        st.info("None of these files holds a readable image. The reasons stand above.")
+        return
+    rows = _rows(collection)
+    rows = tuple(Row(row.index, row.title, matched(row.image, numbers)) for row in rows)
+    longest = LONGEST_OF_ONE if len(rows) == 1 else LONGEST_OF_MANY
+    columns = columns_of(methods, numbers, missing)
+    fit_on = numbers.words if numbers else missing
+    chosen = Selection(collection, rows, columns, light, longest, mapping, scale, fit_on)
+    if not rows:
+        st.info("No image on this page could be read. The reasons stand above.")
+        return
+    st.markdown(f"### {_headline(chosen)}", unsafe_allow_html=False)
+    if not columns:
+        return
+    with st.container(key="grid"):
+        _grid(chosen)
+        histograms.section(chosen)
+    activations.section(chosen)
+    takeaway.section(chosen)
+
+
+def _invite() -> None:
+    st.markdown("### Upload images or a dataset at the left to see them normalized.")
+    st.markdown(
+        "Images, a zip or tar of images (class folders become labels), `.npy`, `.npz`, IDX or "
+        "CIFAR binary files. Or switch back to *Sample photos*."
+    )
+
+
+def _say_problems(collection: Collection) -> None:
+    problems = collection.problems
+    if problems:
+        many = len(problems) > 1
+        with st.expander(
+            f"{len(problems)} file{'s' if many else ''} could not be read; the others go on",
+            expanded=len(problems) <= 3,
+            icon=":material/warning:",
+        ):
+            for problem in problems[:50]:
+                st.text(str(problem))
+            if len(problems) > 50:
+                st.text(f"… and {len(problems) - 50} more")
+    for note in collection.notes[:5]:
+        st.caption(style.plain(note))
+
+
+def _rows(collection: Collection) -> tuple[Row, ...]:
+    """The readable images of the page that is turned to."""
+    pages = -(-len(collection) // ROWS_A_PAGE)
+    turned = 1
+    if pages > 1:
+        with st.container(width=280):
+            turned = whole(
+                keys.PAGE,
+                f"Page of images (1 to {pages:,}; {len(collection):,} images)",
+                1,
+                pages,
+                f"{ROWS_A_PAGE} images a page.",
+            )
+    found = []
+    first = (turned - 1) * ROWS_A_PAGE
+    for index in range(first, min(first + ROWS_A_PAGE, len(collection))):
+        try:
+            found.append(Row(index, collection.titles[index], collection.image(index)))
+        except ReadError:
+            continue
+    return tuple(found)
+
+
+def _headline(chosen: Selection) -> str:
+    """A sentence computed from the numbers of two rows: one scene in two lights, or two images."""
+    day, night = _two_lights(chosen)
+    if day is night:
+        return style.plain(
+            f"“{day.title}” under {len(chosen.shown)} normalizations. Move the exposure slider "
+            "to see which of them notice the light."
+        )
+    pairs = []
+    for column in chosen.shown:
+        bright, dark = (_ranges(chosen, row, column) for row in (day, night))
+        if isinstance(bright, Ranges) and isinstance(dark, Ranges):
+            about = column.method.about
+            pairs.append(
+                Pair(
+                    column.name,
+                    about.short,
+                    about.scope,
+                    about.unit,
+                    bright.pooled_mean,
+                    dark.pooled_mean,
+                    bright.pooled_std,
+                )
+            )
+    return style.plain(day_and_night(day.title, night.title, pairs))
+
+
+def _two_lights(chosen: Selection) -> tuple[Row, Row]:
+    by_index = {row.index: row for row in chosen.rows}
+    for day, night in chosen.collection.nights.items():
+        if day in by_index and night in by_index:
+            return by_index[day], by_index[night]
+
+    def brightness(row: Row) -> float:
+        statistics = lit_statistics(row.image, chosen.light)
+        return statistics.pooled_mean / statistics.value_range.span
+
+    ranked = sorted(chosen.rows, key=brightness)
+    return ranked[-1], ranked[0]
+
+
+def _ranges(chosen: Selection, row: Row, column: Column) -> Ranges | str:
+    """The panel's numbers, or the sentence that says why there are none."""
+    if column.fitted is None:
+        return column.message
+    try:
+        return ranges(row.image, chosen.light, chosen.longest, column.fitted)
+    except NormvizError as error:
+        return str(error)
+
+
+def _grid(chosen: Selection) -> None:
+    measured = {
+        (row.index, column.name): _ranges(chosen, row, column)
+        for row in chosen.rows
+        for column in chosen.columns
+    }
+    panels = {key: found for key, found in measured.items() if isinstance(found, Ranges)}
+    about = {column.name: column.method.about for column in chosen.columns}
+    extents = [
+        Extent(name, float(found.low.min()), float(found.high.max()), about[name].nominal)
+        for (_, name), found in panels.items()
+    ]
+    black_white = dict(
+        zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True)
+    )
+    rows = {row.index: _viewer_row(chosen, row) for row in chosen.rows}
+    cells: dict[tuple[str, str], viewer.Cell] = {}
+    for row in chosen.rows:
+        for column in chosen.columns:
+            key = (row.index, column.name)
+            found = measured[key]
+            cells[rows[row.index].key, column.name] = (
+                viewer.MessageCell(found)
+                if isinstance(found, str)
+                else _cell(chosen, row, column, found, black_white[key])
+            )
+    heads = [
+        viewer.Column(
+            column.name,
+            column.method.about.short,
+            METHOD_COLOURS[column.name],
+            _subtitle(column),
+        )
+        for column in chosen.columns
+    ]
+    viewer.show(
+        heads,
+        list(rows.values()),
+        cells,
+        display_label=describe(chosen.mapping, chosen.scale),
+        key="viewer",
+    )
+
+
+def _subtitle(column: Column) -> str:
+    about = column.method.about
+    return f"{about.scope} · {about.unit}"
+
+
+def _viewer_row(chosen: Selection, row: Row) -> viewer.Row:
+    image, light = row.image, chosen.light
+    copy = shown_copy(image, chosen.longest)
+    table = None
+    if image.levels == 256 and not light.noise:
+        # The picture travels once, losslessly; the light travels as 256 numbers a channel.
+        source, form = encoded(copy), "webp" if image.channels == 3 else "png"
+        if not light.neutral:
+            table = level_table(light, 256, image.channels).tobytes()
+        key = f"{row.index}-{copy.digest}"
+    else:
+        copy = lit_copy(image, light, chosen.longest)
+        form = "raw8" if copy.pixels.dtype.itemsize == 1 else "raw16"
+        source = _as_levels(copy).tobytes()
+        key = f"{row.index}-{copy.digest}"
+    return viewer.Row(
+        key=key,
+        title=row.title,
+        caption=_caption(image, copy),
+        height=copy.height,
+        width=copy.width,
+        channels=copy.channels,
+        source=source,
+        source_format=form,
+        levels=table,
+        unit="0–255" if image.levels == 256 else "0–65535",
+    )
+
+
+def _as_levels(image: Image):
+    """Pixels as levels; floats in 65,536 steps of their declared range, for the viewer only."""
+    if image.levels is not None:
+        return image.pixels
+    low, span = image.value_range.low, image.value_range.span
+    return ((image.pixels - low) * (65535 / span) + 0.5).astype("<u2")
+
+
+def _caption(image: Image, copy: Image) -> str:
+    size = f"{image.width} × {image.height} px"
+    if (copy.width, copy.height) != (image.width, image.height):
+        size += f", shown as a reduced copy of {copy.width} × {copy.height} px"
+    return " · ".join([size, *image.notes])
+
+
+def _cell(
+    chosen: Selection, row: Row, column: Column, found: Ranges, window: tuple[float, float]
+) -> viewer.Cell:
+    assert column.fitted is not None
+    names = CHANNELS[found.channels]
+    numbers = tuple(
+        viewer.Numbers(name, *(float(v[at]) for v in (found.low, found.mean, found.std, found.high)))
+        for at, name in enumerate(names)
+    )
+    size = f"{found.width} × {found.height} px"
+    note = f"exact, all {size}" if found.exact else f"measured on {size}"
+    digits = _digits(found)
+    pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
+    window_of_channels = (window,) * found.channels
+    if pair is not None:
+        scale, start = 1.0, 0.0
+        if row.image.levels is None:
+            scale, start = row.image.value_range.span / 65535, row.image.value_range.low
+        return viewer.AffineCell(
+            gain=tuple(float(g) * scale for g in pair.gain),
+            bias=tuple(
+                float(b) + float(g) * start for g, b in zip(pair.gain, pair.bias, strict=True)
+            ),
+            window=window_of_channels,
+            numbers=numbers,
+            note=note,
+            digits=digits,
+        )
+    values = normalized_copy(row.image, chosen.light, chosen.longest, column.fitted)
+    low, high = float(values.min()), float(values.max())
+    step = (high - low) / 65535 or 1.0
+    return viewer.ValuesCell(
+        values=((values - low) / step + 0.5).astype("<u2").tobytes(),
+        low=low,
+        step=step,
+        window=window_of_channels,
+        numbers=numbers,
+        note=note,
+        digits=digits,
+    )
+
+
+def _digits(found: Ranges) -> int:
+    """Decimals to print: 2 for values of a few units, fewer for large ones."""
+    reach = max(abs(float(found.low.min())), abs(float(found.high.max())))
+    return 1 if reach >= 20 else 2
+
+

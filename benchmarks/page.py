@@ -1,0 +1,210 @@
+"""How fast the page follows, in a real Chromium: changes of a widget, and opening the page.
+
+    python benchmarks/page.py [--rounds 12] [--port 8599]
+
+Starts the app, drives it with Playwright on the system's Chromium, and records medians and spread
+in benchmarks/results/page.md and page.json. From a changed widget to the last panel: the time from
+the key press that moves the exposure slider to the moment when the viewer has drawn every panel
+and both rows of charts have been redrawn. Bytes are those received over the websocket and HTTP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+# Watches every panel canvas and chart: notes when the last of them changed.
+WATCH = """
+() => {
+  window.__changes = { viewer: 0, charts: 0 };
+  const seen = new WeakSet();
+  const hook = () => {
+    for (const gd of document.querySelectorAll('.js-plotly-plot')) {
+      if (seen.has(gd)) continue;
+      seen.add(gd);
+      gd.on('plotly_afterplot', () => { window.__changes.charts = performance.now(); });
+    }
+  };
+  hook();
+  new MutationObserver(hook).observe(document.body, { childList: true, subtree: true });
+  new PerformanceObserver((list) => {
+    for (const entry of list.getEntries())
+      if (entry.name === 'normviz-drawn') window.__changes.viewer = entry.startTime;
+  }).observe({ type: 'mark', buffered: true });
+}
+"""
+
+
+def start_server(port: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
+    command += ["--server.port", str(port), "--server.headless", "true"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1):
+                return server
+        except OSError:
+            time.sleep(0.1)
+    server.terminate()
+    raise SystemExit("the app did not start")
+
+
+def photo_of_12_megapixels() -> bytes:
+    """A 4000 × 3000 JPEG: bundled photos enlarged and tiled, with grain as a sensor's."""
+    rng = np.random.default_rng(0)
+    tiles = []
+    for name in ("forest_day", "city_day", "astronaut", "coffee"):
+        photo = Image.open(ROOT / "sample_images" / f"{name}.jpg").convert("RGB")
+        tiles.append(np.asarray(photo.resize((2000, 1500), Image.Resampling.LANCZOS), np.int16))
+    pixels = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
+    pixels += rng.normal(0, 4, pixels.shape).astype(np.int16)
+    stream = io.BytesIO()
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def settle(page: Page) -> None:
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+    page.wait_for_timeout(600)
+
+
+def changes(page: Page, rounds: int) -> dict:
+    """Move the exposure slider ``rounds`` times; times are in ms."""
+    slider = page.get_by_label("Exposure (EV)").locator("visible=true").first
+    received: list[int] = []
+    page.evaluate(WATCH)
+    pictures, everything = [], []
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on(
+        "Network.webSocketFrameReceived",
+        lambda event: received.append(_frame_bytes(event["response"])),
+    )
+    session.on(
+        "Network.dataReceived", lambda event: received.append(event.get("encodedDataLength", 0))
+    )
+    per_change = []
+    for turn in range(rounds + 2):
+        slider.focus()
+        settle(page)
+        received.clear()
+        start = page.evaluate("() => performance.now()")
+        page.keyboard.press("ArrowLeft" if turn % 8 < 5 else "ArrowRight")
+        page.wait_for_function(
+            "start => window.__changes.viewer > start && window.__changes.charts > start",
+            arg=start,
+            timeout=30_000,
+        )
+        settle(page)
+        at = page.evaluate("() => window.__changes")
+        if turn >= 2:
+            pictures.append(at["viewer"] - start)
+            everything.append(max(at["viewer"], at["charts"]) - start)
+            per_change.append(sum(received))
+    return {
+        "pictures_ms": summary(pictures),
+        "everything_ms": summary(everything),
+        "bytes": summary(per_change),
+    }
+
+
+def _frame_bytes(response: dict) -> int:
+    payload = response["payloadData"]
+    return len(payload) * 3 // 4 if response["opcode"] == 2 else len(payload)
+
+
+def opening(browser: Browser, url: str, rounds: int) -> dict:
+    """Open the page with a warm browser cache and a warm server; times are in ms."""
+    context = browser.new_context(viewport={"width": 1280, "height": 2200})
+    pictures, everything = [], []
+    for turn in range(rounds + 1):
+        page = context.new_page()
+        start = time.perf_counter()
+        page.goto(url, wait_until="commit")
+        page.wait_for_selector("[data-drawn]", state="attached", timeout=30_000)
+        drawn = time.perf_counter()
+        page.wait_for_function(
+            "() => document.querySelectorAll('.js-plotly-plot .main-svg').length >= 6",
+            timeout=30_000,
+        )
+        done = time.perf_counter()
+        if turn:
+            pictures.append((drawn - start) * 1e3)
+            everything.append((done - start) * 1e3)
+        page.close()
+    context.close()
+    return {"pictures_ms": summary(pictures), "everything_ms": summary(everything)}
+
+
+def summary(values: list[float]) -> dict:
+    return {
+        "median": round(statistics.median(values), 1),
+        "min": round(min(values), 1),
+        "max": round(max(values), 1),
+        "n": len(values),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--port", type=int, default=8599)
+    asked = parser.parse_args()
+    url = f"http://localhost:{asked.port}"
+    server = start_server(asked.port)
+    try:
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            record = {"open_warm": opening(browser, url, 7)}
+            page = browser.new_page(viewport={"width": 1280, "height": 2200})
+            page.goto(url)
+            page.wait_for_selector("[data-drawn]", state="attached")
+            settle(page)
+            record["four_bundled_photos"] = changes(page, asked.rounds)
+            page.close()
+            page = browser.new_page(viewport={"width": 1280, "height": 2200})
+            page.goto(f"{url}/?source=upload")
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "photo_12mp.jpg"
+                path.write_bytes(photo_of_12_megapixels())
+                page.locator("input[type=file]").first.set_input_files(str(path))
+                page.wait_for_selector("[data-drawn]", state="attached", timeout=60_000)
+                settle(page)
+                record["one_photo_of_12_megapixels"] = changes(page, asked.rounds)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    record["machine"] = {
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "page.json").write_text(json.dumps(record, indent=1) + "\n")
+    print(json.dumps(record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

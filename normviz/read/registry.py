@@ -1,0 +1,258 @@
+"""The only list of source kinds, and how sources of all kinds become one collection.
+
+A single file is recognised by its first bytes. Inside a folder or an archive the name decides
+which members are looked at, so that no member is unpacked for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+
+from normviz.errors import LimitError, ReadError
+from normviz.read import archive, cifar, folder, idx, image, numpy_file, unsupported
+from normviz.read.arrays import ArrayRun, with_labels
+from normviz.read.image import FileRun
+from normviz.read.limits import Limits, size_text
+from normviz.read.source import Kind, LabelList, Listing, Problem, Run, Source
+
+KINDS: tuple[Kind, ...] = (
+    folder.KIND,
+    numpy_file.NPY,
+    numpy_file.NPZ,
+    idx.KIND,
+    image.KIND,
+    unsupported.KIND,
+    cifar.KIND,
+    archive.KIND,
+)
+
+HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
+
+
+def kind_of(source: Source) -> Kind:
+    """Return the kind of a source by its first bytes; raises :class:`ReadError` for none."""
+    if source.path is not None and source.path.is_dir():
+        return folder.KIND
+    head = source.head()
+    if not head:
+        raise ReadError(source.name, "the file is empty", "Copy or download it again")
+    for kind in KINDS[1:]:
+        if kind.recognises(source, head):
+            return kind
+    raise image.unknown(head, source.name)
+
+
+def open_one(source: Source, limits: Limits, member: str | None = None) -> Listing:
+    """List what a single source holds; raises :class:`ReadError` when it is unreadable."""
+    kind = kind_of(source)
+    if member is not None and not kind.takes_member:
+        raise ReadError(
+            source.name,
+            f"member={member!r} chooses an array of an .npz file, and this is none",
+            "Leave it out",
+        )
+    listing = kind.list_images(source, limits, member)
+    if listing.inside is None:
+        return listing
+    gathered = _inside(listing.inside, source.name, limits)
+    gathered.problems[:0] = listing.problems
+    gathered.notes[:0] = listing.notes
+    gathered.held = listing.held
+    if not gathered.runs and not gathered.problems:
+        raise ReadError(
+            source.name,
+            "it holds no images" if listing.inside else "it is empty",
+            "Put image files (or .npy, .npz, IDX or CIFAR files) into it",
+        )
+    return gathered
+
+
+def open_several(sources: Sequence[Source], limits: Limits) -> Listing:
+    """List several sources in their order; what is unreadable becomes a problem."""
+    total = Listing()
+    images: list[Source] = []
+    hidden = 0
+    for source in sources:
+        if _is_hidden(source.inner[-1:]):
+            hidden += 1
+            continue
+        try:
+            if kind_of(source) is image.KIND:
+                image.KIND.list_images(source, limits, None)
+                images.append(source)
+                continue
+            _add_files(total, images, limits)
+            images = []
+            _extend(total, open_one(source, limits))
+        except ReadError as error:
+            total.problems.append(Problem.of(error))
+    _add_files(total, images, limits)
+    if hidden:
+        total.notes.append(f"{hidden:,} hidden file{'s' * (hidden != 1)} passed over")
+    _label_by_folder(total)
+    return _paired(total)
+
+
+def _inside(sources: Sequence[Source], name: str, limits: Limits) -> Listing:
+    """List the members of a folder or archive."""
+    total = Listing()
+    images: list[Source] = []
+    arrays: list[tuple[Kind, Source]] = []
+    skipped = hidden = unpacked = held = 0
+    for source in sources:
+        if _is_hidden(source.inner):
+            hidden += 1
+            continue
+        error = unsupported.refusal(source)
+        kind = _kind_by_name(source)
+        if error is None and kind is archive.KIND:
+            error = ReadError(
+                source.name, "it is an archive inside, which is not opened", "Give it by itself"
+            )
+        if error is None and kind is None:
+            skipped += 1
+            continue
+        try:
+            if error is not None:
+                raise error
+            if source.fetch is not None:
+                unpacked += source.size
+                if unpacked > limits.max_unpacked_bytes:
+                    raise _too_much(name, limits)
+            if kind is image.KIND:
+                limits.refuse_file_bytes(source.name, source.size)
+                if source.size == 0:
+                    raise ReadError(source.name, "the file is empty", "Copy or download it again")
+                images.append(source)
+            elif kind is not None:
+                arrays.append((kind, source))
+        except ReadError as found:
+            if found.path == name:
+                raise
+            total.problems.append(Problem.of(found))
+    _add_files(total, images, limits)
+    _label_by_folder(total)
+    for kind, source in arrays:
+        try:
+            if source.fetch is not None and held + source.size > limits.max_memory_bytes:
+                limits.refuse_memory(source.name, held + source.size)
+            listing = kind.list_images(source, limits, None)
+        except ReadError as error:
+            total.problems.append(Problem.of(error))
+            continue
+        held += sum(run.held for run in listing.runs)
+        _extend(total, listing)
+    for count, what in ((hidden, "hidden"), (skipped, "other")):
+        if count:
+            plural = "s" if count != 1 else ""
+            total.notes.append(f"{name}: {count:,} {what} file{plural} passed over")
+    return _paired(total)
+
+
+def _too_much(name: str, limits: Limits) -> LimitError:
+    return LimitError(
+        name,
+        f"the archive unpacks to more than {size_text(limits.max_unpacked_bytes)}",
+        "Split it, or raise NORMVIZ_MAX_UNPACKED_BYTES",
+    )
+
+
+def _kind_by_name(source: Source) -> Kind | None:
+    name = source.stem
+    for kind in KINDS:
+        if name.endswith(kind.suffixes) and kind.suffixes:
+            return kind
+    return None
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") or part.lower() in HIDDEN for part in parts)
+
+
+def _add_files(total: Listing, sources: Sequence[Source], limits: Limits) -> None:
+    if sources:
+        total.runs.append(FileRun(tuple(sources), limits, (None,) * len(sources)))
+
+
+def _extend(total: Listing, more: Listing) -> None:
+    total.runs += more.runs
+    total.problems += more.problems
+    total.notes += more.notes
+    total.label_lists += more.label_lists
+    total.held += more.held
+
+
+def _label_by_folder(total: Listing) -> None:
+    """Give image files the name of the folder they lie in, when there are at least two of them."""
+    files = [
+        (at, run)
+        for at, run in enumerate(total.runs)
+        if isinstance(run, FileRun) and not any(run.labels)
+    ]
+    labels = [_folder_of(source) for _, run in files for source in run.sources]
+    counts: dict[str, int] = {}
+    for label in labels:
+        if label is not None:
+            counts[label] = counts.get(label, 0) + 1
+    if not counts or (len(counts) == 1 and None not in labels):
+        return
+    start = 0
+    for at, run in files:
+        total.runs[at] = replace(run, labels=tuple(labels[start : start + len(run)]))
+        start += len(run)
+    most = 12
+    said = ", ".join(f"{label} {count:,}" for label, count in list(counts.items())[:most])
+    more = f" and {len(counts) - most:,} more" if len(counts) > most else ""
+    total.notes.append(f"labels from the names of folders: {said}{more}")
+
+
+def _folder_of(source: Source) -> str | None:
+    return source.inner[-2] if len(source.inner) > 1 else None
+
+
+def _paired(total: Listing) -> Listing:
+    """Give lists of labels to the images that they belong to, by number and by name."""
+    waiting: list[LabelList] = []
+    for labels in total.label_lists:
+        fitting = [
+            at
+            for at, run in enumerate(total.runs)
+            if isinstance(run, ArrayRun)
+            and run.labels is None
+            and len(run) == len(labels.labels)
+            and _same_folder(run.name, labels.source.name)
+        ]
+        # train-labels-… goes with train-images-…, not with t10k-images-… of the same length.
+        fitting.sort(key=lambda at: -_common(total.runs[at], labels))
+        if not fitting:
+            waiting.append(labels)
+            continue
+        run = total.runs[fitting[0]]
+        assert isinstance(run, ArrayRun)
+        total.runs[fitting[0]] = with_labels(run, labels.labels)
+        total.notes.append(f"{run.name}: labels from {labels.source.name}")
+    total.label_lists = waiting
+    return total
+
+
+def _same_folder(a: str, b: str) -> bool:
+    return a.rpartition("/")[0] == b.rpartition("/")[0]
+
+
+def _common(run: Run, labels: LabelList) -> int:
+    pairs = zip(run.path(0), labels.source.name, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def unpaired(listing: Listing) -> list[ReadError]:
+    """Return an error for each list of labels that no images were found for."""
+    return [
+        ReadError(
+            labels.source.name,
+            f"it is a list of {len(labels.labels):,} labels without their images",
+            "Give the file of images along with it",
+        )
+        for labels in listing.label_lists
+    ]

@@ -1,0 +1,95 @@
+"""Files that the reading tests need, made in code."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+import PIL.Image
+
+RNG = np.random.default_rng(7)
+RGB = RNG.integers(0, 256, (5, 9, 3), dtype=np.uint8)
+GREY = RGB[:, :, 0].copy()
+
+
+def encoded(picture: PIL.Image.Image | np.ndarray, form: str = "PNG", **options) -> bytes:
+    if isinstance(picture, np.ndarray):
+        picture = PIL.Image.fromarray(picture)
+    file = io.BytesIO()
+    picture.save(file, form, **options)
+    return file.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, depth: int, colour_type: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def png16(words: np.ndarray) -> bytes:
+    """A 16-bit PNG of (H, W, C): grey, grey and alpha, RGB or RGBA by the number of channels."""
+    height, width, channels = words.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in words)
+    return png(width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], rows)
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def npy_promising(shape: object, dtype: str = "|u1", body: bytes = b"") -> bytes:
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (63 - (len(header) + 10) % 64) + "\n"
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + body
+
+
+def npz(**arrays: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def zipped(members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as bundle:
+        for name, data in members.items():
+            bundle.writestr(name, data)
+    return file.getvalue()
+
+
+def tarred(members: Mapping[str, bytes], form: str = "", extra: tuple = ()) -> bytes:
+    """A tar of files; ``extra`` are further TarInfo objects without content."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=f"w:{form}") as bundle:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            bundle.addfile(info, io.BytesIO(data))
+        for info in extra:
+            bundle.addfile(info)
+    return file.getvalue()
+
+
+def idx(array: np.ndarray) -> bytes:
+    code = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}[array.dtype.str[1:]]
+    dims = b"".join(struct.pack(">I", side) for side in array.shape)
+    big = array.astype(array.dtype.newbyteorder(">"))
+    return bytes([0, 0, code, array.ndim]) + dims + big.tobytes()
+
+
+def grey_photo(value: int) -> bytes:
+    return encoded(np.full((2, 3), value, np.uint8))
+
+
+BYTES_SET = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
