@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -310,7 +311,7 @@ def _drawn(image: Image, light: Light) -> np.ndarray:
     """Give each pixel one of its level's noisy outcomes, all equally likely."""
     flat = image.pixels.reshape(-1, image.channels)
     out = np.empty_like(flat)
-    outcomes = noise_table(light, image.channels).ravel()
+    outcomes = noise_table(replace(light, seed=0), image.channels).reshape(-1)
     # An outcome's place is channel · 256 · 1024 + level · 1024 + its number; np.take is fastest
     # with its own index type.
     starts = np.arange(image.channels, dtype=np.intp) * (256 * QUANTILES)
@@ -346,10 +347,15 @@ def _each_block(image: Image, light: Light, work: Callable[[slice, np.random.SFC
         list(pool.map(run, range(0, pixels, _PIXELS_A_BLOCK)))
 
 
+# Building a table takes 20 ms, four times as long as using it on a bundled photo.
+@lru_cache(maxsize=4)
 def noise_table(light: Light, channels: int) -> np.ndarray:
     """Return the equally likely outcomes of each 8-bit level, ``(channels, 256, 1024)`` uint8.
 
-    Outcome k of a level is the quantile (k + ½)/1024 of its noisy output level, so it grows with k.
+    Read-only, since it is kept for the next image in the same light. Outcome k of a level is the
+    quantile (k + ½)/1024 of its noisy output level, so it grows with k.
+
+    Raises :class:`ParameterError` for light without noise.
 
     >>> table = noise_table(Light(noise=10), 1)
     >>> table[0, 255, [0, 512, 1023]].tolist()
@@ -361,7 +367,9 @@ def noise_table(light: Light, channels: int) -> np.ndarray:
     linear = srgb_to_linear(np.arange(256) / 255)
     means = electrons * _gains(light, channels)[:, np.newaxis] * linear
     counts = poisson_quantiles(means.ravel(), QUANTILES)
-    return _as_levels(counts / electrons, 256).reshape(channels, 256, QUANTILES)
+    table = _as_levels(counts / electrons, 256).reshape(channels, 256, QUANTILES)
+    table.flags.writeable = False
+    return table
 
 
 def poisson_quantiles(means: np.ndarray, number: int) -> np.ndarray:

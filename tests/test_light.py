@@ -62,6 +62,7 @@ def test_encoding_undoes_decoding():
 @pytest.mark.parametrize(
     ("kelvin", "x", "y", "tolerance"),
     [
+        (2000, 0.5267, 0.4133, 1e-4),  # black body, Wyszecki and Stiles
         (2856, 0.4476, 0.4074, 5e-4),  # illuminant A; Krystek's fit is that close
         (5003, 0.3457, 0.3585, 2e-4),  # D50
         (5503, 0.3324, 0.3474, 2e-4),  # D55
@@ -78,6 +79,13 @@ def test_the_pieces_of_the_locus_meet(seam):
     below, above = chromaticity(seam - 1e-6), chromaticity(seam + 1e-6)
     # The daylight polynomials of the CIE themselves miss each other by 1e-5 at 7000 K.
     assert below == pytest.approx(above, abs=3e-5)
+
+
+def test_the_locus_has_no_jump_anywhere():
+    x, y = np.array([chromaticity(kelvin) for kelvin in range(2000, 15001)]).T
+    # It bends slowly, so each step of 1 K is close to the one before.
+    for coordinate in (x, y):
+        assert np.abs(np.diff(coordinate, n=2)).max() < 4e-5
 
 
 @pytest.mark.parametrize("kelvin", [2000, 3000, 4000])
@@ -318,6 +326,15 @@ def test_same_seed_same_bits_other_seed_other_bits(dtype):
     assert np.mean(first != relight(image, Light(noise=10, seed=2)).pixels) > 0.5
 
 
+def test_another_image_gets_another_noise_from_the_same_seed():
+    pixels = np.full((50, 60, 3), 128, np.uint8)
+    first = relight(image_of(pixels), Light(noise=10)).pixels
+    pixels = pixels.copy()
+    pixels[0, 0] = 0
+    second = relight(image_of(pixels), Light(noise=10)).pixels
+    assert np.mean(first != second) > 0.9
+
+
 def test_noise_is_independent_between_pixels_channels_and_blocks():
     side = 300  # 90,000 pixels: more than one block of 65,536
     image = image_of(np.full((side, side, 3), 150, np.uint8))
@@ -366,6 +383,12 @@ def test_channels_use_their_own_outcomes():
 def test_settings_out_of_range_are_refused(settings_, message):
     with pytest.raises(ParameterError, match=message):
         Light(**settings_)
+
+
+@pytest.mark.parametrize("change", [{"ev": 0.1}, {"kelvin": 6400}, {"noise": 1}])
+def test_any_change_but_the_seed_is_not_neutral(change):
+    assert Light().neutral and Light(seed=3).neutral
+    assert not Light(**change).neutral
 
 
 def test_electrons_at_white():

@@ -241,8 +241,16 @@ def _viewer_row(chosen: Selection, row: Row) -> viewer.Row:
         source=source,
         source_format=form,
         levels=table,
-        unit="0–255" if image.levels == 256 else "0–65535",
+        **_before(image),
     )
+
+
+def _before(image: Image) -> dict[str, float | int]:
+    """How the viewer prints the value that a pixel had: whole levels, or floats of the range."""
+    if image.levels is not None:
+        return {"before_low": 0.0, "before_step": 1.0, "before_digits": 0}
+    low, span = image.value_range.low, image.value_range.span
+    return {"before_low": low, "before_step": span / 65535, "before_digits": 3}
 
 
 def _as_levels(image: Image):
@@ -273,7 +281,6 @@ def _cell(
     note = f"exact, all {size}" if found.exact else f"measured on {size}"
     digits = _digits(found)
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
-    window_of_channels = (window,) * found.channels
     if pair is not None:
         scale, start = 1.0, 0.0
         if row.image.levels is None:
@@ -283,7 +290,7 @@ def _cell(
             bias=tuple(
                 float(b) + float(g) * start for g, b in zip(pair.gain, pair.bias, strict=True)
             ),
-            window=window_of_channels,
+            window=window,
             numbers=numbers,
             note=note,
             digits=digits,
@@ -295,7 +302,7 @@ def _cell(
         values=((values - low) / step + 0.5).astype("<u2").tobytes(),
         low=low,
         step=step,
-        window=window_of_channels,
+        window=window,
         numbers=numbers,
         note=note,
         digits=digits,

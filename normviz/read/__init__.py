@@ -65,7 +65,7 @@ def read(
     if callable(on_problem):
         for problem in problems:
             on_problem(problem)
-    one_image = raises and _is_one_file(listing)
+    one_image = raises and _is_image_file(listing, sources[0])
     return Photos(listing.runs, problems, listing.notes, listing.held, raises=one_image)
 
 
@@ -80,7 +80,7 @@ def _listed(
         if not sources:
             return Listing()
         listing = registry.open_one(sources[0], limits, member)
-        if _is_one_file(listing):
+        if _is_image_file(listing, sources[0]):
             image.check_header(sources[0], limits)
         return listing
     except ReadError as error:
@@ -89,9 +89,10 @@ def _listed(
         return Listing(problems=[Problem.of(error)])
 
 
-def _is_one_file(listing: Listing) -> bool:
+def _is_image_file(listing: Listing, source: Source) -> bool:
+    """Tell whether the source itself is the image, not something that holds one."""
     runs = listing.runs
-    return len(runs) == 1 and isinstance(runs[0], image.FileRun) and len(runs[0]) == 1
+    return len(runs) == 1 and isinstance(runs[0], image.FileRun) and runs[0].sources[0] is source
 
 
 def _items(source: Any) -> tuple[Sequence[Any], bool]:

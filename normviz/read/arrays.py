@@ -235,6 +235,7 @@ def _storage(array: np.ndarray, name: str) -> Storage:
             "0–255 and 0–65535",
             "Save uint8 or uint16, or float32 if these are measurements",
         )
+    low, high = float(low), float(high)
     if max(abs(low), abs(high)) > float(np.finfo(np.float32).max):
         raise ReadError(
             name,
@@ -253,7 +254,7 @@ def extent(array: np.ndarray) -> tuple[float, float]:
         if block.dtype.kind == "f":
             block = block[np.isfinite(block)]
         if block.size:
-            low, high = min(low, block.min()), max(high, block.max())
+            low, high = min(low, block.min().item()), max(high, block.max().item())
     return (low, high) if low <= high else (0.0, 0.0)
 
 

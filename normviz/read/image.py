@@ -29,7 +29,7 @@ from normviz.read.limits import Limits
 from normviz.read.source import Kind, Listing, Run, Source, shown
 from normviz.read.unsupported import refusal
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp",
     ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".jpf", ".avif",
@@ -79,9 +79,14 @@ def decode(data: bytes, name: str, limits: Limits, label: str | None = None) -> 
         if picture is None:
             values, value_range, notes = _float_tiff(data, name, limits)
         else:
+            # Pillow turns a TIFF by itself while loading it, and drops the tag.
+            turned = _tag(picture, 274, 1) if picture.format == "TIFF" else None
             values, value_range, notes = _decoded(picture, data, name)
-            turned, said = _upright(picture, values)
-            values, notes = turned, (*notes, *said, *_frames(picture), *_profile(picture))
+            if turned is None:
+                values, said = _upright(picture, values)
+            else:
+                said = _turn_note(turned)
+            notes = (*notes, *said, *_frames(picture), *_profile(picture))
     except ReadError:
         raise
     except Exception as error:
@@ -282,16 +287,19 @@ def _float_tiff(data: bytes, name: str, limits: Limits) -> _Pixels:
     for side in ((width, height), tile, (width, int(tags.get(323, 1)))):
         limits.refuse_pixels(name, *side)
     values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    turn = tags.get(274, 1)
+    if turn in (5, 6, 7, 8):
+        width, height = height, width  # OpenCV turns it
     if values is None or values.shape[:2] != (height, width):
         raise ReadError(
             name,
             "it is a TIFF of a kind that is not read, or damaged",
             "Save it as 8- or 16-bit PNG, as a float32 TIFF or as a .npy file",
         )
-    notes: tuple[str, ...] = ()
+    notes = _turn_note(turn)
     if values.ndim == 3 and values.shape[2] == 4:
         top = 256**values.dtype.itemsize - 1 if values.dtype.kind == "u" else 1
-        notes = (_alpha_note(values[:, :, 3], top),)
+        notes = (*notes, _alpha_note(values[:, :, 3], top))
     if values.ndim == 3:
         values = np.ascontiguousarray(values[:, :, 2::-1])
     if values.dtype in (np.uint8, np.uint16):
@@ -308,26 +316,22 @@ def _float_tiff(data: bytes, name: str, limits: Limits) -> _Pixels:
 
 
 def _upright(picture: PIL.Image.Image, values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn pixels as the EXIF orientation asks; Pillow does it by itself for TIFF."""
-    if picture.format == "TIFF":
-        turn = _tag(picture, 274, 1)
-    else:
-        try:
-            turn = int(picture.getexif().get(274, 1))
-        except Exception:  # a damaged EXIF block costs no image
-            return values, ("its EXIF block is damaged and was passed over",)
-    if turn not in _TURNS:
-        return values, ()
-    note = f"{_TURNS[turn]}, as its EXIF orientation ({turn}) asks"
-    if picture.format == "TIFF":
-        return values, (note,)
-    if turn >= 5:
-        values = values.swapaxes(0, 1)  # 5 as it is; 6, 7 and 8 with a mirror
+    """Turn pixels as the EXIF orientation asks."""
+    try:
+        turn = int(picture.getexif().get(274, 1))
+    except Exception:  # a damaged EXIF block costs no image
+        return values, ("its EXIF block is damaged and was passed over",)
+    if turn in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
     if turn in (2, 3, 6, 7):
         values = values[:, ::-1]
     if turn in (3, 4, 7, 8):
         values = values[::-1]
-    return np.ascontiguousarray(values), (note,)
+    return values, _turn_note(turn)
+
+
+def _turn_note(turn: int) -> tuple[str, ...]:
+    return (f"{_TURNS[turn]}, as its EXIF orientation ({turn}) asks",) if turn in _TURNS else ()
 
 
 def _frames(picture: PIL.Image.Image) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -266,18 +268,14 @@ def test_a_tar_with_a_damaged_header_is_not_taken_for_complete():
 
 def test_several_compressed_streams_after_each_other():
     whole = tarred(PHOTOS)
-    import gzip
-
     data = gzip.compress(whole[:700]) + gzip.compress(whole[700:]) + bytes(64)
     assert len(list(read(("s.tar.gz", data)))) == 3
 
 
 def test_a_large_declared_dictionary_is_refused():
-    import lzma
-
     filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**30}]
     data = lzma.compress(tarred(PHOTOS), filters=filters)
-    with pytest.raises(ReadError, match="xz compression is damaged|[Mm]emory"):
+    with pytest.raises(ReadError, match="xz compression is damaged"):
         read(("s.tar.xz", data))
 
 

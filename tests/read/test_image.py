@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
-import PIL.TiffImagePlugin
 import pytest
 
 from normviz.errors import LimitError, ReadError
@@ -52,26 +52,22 @@ def test_16_bit_grey_png_and_tiff_keep_every_bit():
 
 def test_big_endian_16_bit_tiff_is_read_in_its_own_order():
     words = np.array([[1, 256], [515, 65534]], np.uint16)
-    info = PIL.TiffImagePlugin.ImageFileDirectory_v2(prefix=b"MM")
     data = _tiff(words.astype(">u2").tobytes(), 2, 2, b"MM", bits=16)
-    assert info is not None
     assert np.array_equal(opened(data).pixels[:, :, 0], words)
 
 
 def _tiff(
-    body: bytes, width: int, height: int, order: bytes, bits: int, photometric: int = 1, kind: int = 1
+    body: bytes, width: int, height: int, order: bytes, bits: int, photometric: int = 1
 ) -> bytes:
-    import struct
-
     mark = ">" if order == b"MM" else "<"
     fields = [
         (256, 4, width), (257, 4, height), (258, 3, bits), (259, 3, 1), (262, 3, photometric),
         (273, 4, 8 + 2 + 12 * 10 + 4), (277, 3, 1), (278, 4, height), (279, 4, len(body)),
-        (339, 3, kind),
+        (339, 3, 1),
     ]  # fmt: skip
     data = order + struct.pack(mark + "HI", 42, 8) + struct.pack(mark + "H", len(fields))
     for tag, of, value in fields:
-        packed = struct.pack(mark + ("I" if of == 4 else "HH"), *([value] if of == 4 else [value, 0]))
+        packed = struct.pack(mark + {4: "I", 3: "Hxx"}[of], value)
         data += struct.pack(mark + "HHI", tag, of, 1) + packed
     return data + bytes(4) + body
 
@@ -127,9 +123,11 @@ def test_bits_that_are_lost_are_said():
     image = opened(b"P3 1 1 65535\n256 65535 0\n")
     assert image.pixels.ravel().tolist() == [1, 255, 0]
     assert image.notes == ("16 bits a channel reduced to 8",)
-    deep = RNG.integers(0, 65536, (16, 16, 3), dtype=np.uint16)
+    deep = RNG.integers(0, 65536, (64, 64, 3), dtype=np.uint16)
     jpeg2000 = cv2.imencode(".jp2", deep)[1].tobytes()
-    assert "16 bits a channel reduced to 8" in opened(jpeg2000).notes
+    assert opened(jpeg2000).notes == ("16 bits a channel reduced to 8",)
+    avif = cv2.imencode(".avif", deep // 64, [cv2.IMWRITE_AVIF_DEPTH, 10])[1].tobytes()
+    assert opened(avif).notes == ("10 bits a channel reduced to 8",)
 
 
 def test_32_bit_whole_numbers():
@@ -236,7 +234,7 @@ def test_cmyk_jpeg_becomes_rgb():
 
 
 def test_lab_tiff_becomes_srgb():
-    picture = PIL.Image.new("LAB", (3, 2), (255, 0, 0))  # a*, b* are signed: white
+    picture = PIL.Image.new("LAB", (3, 2), (255, 128, 128))  # white
     image = opened(encoded(picture, "TIFF"))
     assert image.pixels.min() >= 253
     assert image.notes == ("CIELAB turned into sRGB",)
@@ -294,9 +292,7 @@ def test_a_colour_profile_is_named_and_not_applied():
     lab = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("LAB")).tobytes()
     image = opened(encoded(RGB, icc_profile=lab))
     assert np.array_equal(image.pixels, RGB)
-    assert image.notes == (
-        "colour profile “Lab identity built-in” not applied, numbers as stored",
-    )
+    assert image.notes == ("colour profile “Lab identity built-in” not applied, numbers as stored",)
     srgb = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
     assert opened(encoded(RGB, icc_profile=srgb)).notes == ()
     broken = opened(encoded(RGB, icc_profile=b"nonsense" * 30))

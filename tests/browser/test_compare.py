@@ -1,0 +1,167 @@
+"""The main job in a real browser: numbers on screen against the package's own."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+import normviz as nv
+from normviz.light import Light, relight
+from normviz.observe.ranges import observe
+from normviz.samples import SAMPLE_SETS, load_sample
+from tests.browser.conftest import ARTIFACTS, drawn, settled
+
+pytestmark = pytest.mark.browser
+
+DEFAULT = ("scale_01", "dataset_mean", "dataset_zscore", "image_mean", "image_standardize", "lcn")
+
+
+def numbers_on_screen(page) -> dict[tuple[int, str, str, str], float]:
+    """(row, method, channel, statistic) → the number that its cell holds at full precision."""
+    found = page.evaluate(
+        """() => {
+          const rows = [], out = [];
+          const roots = [document];
+          const all = (selector) => {
+            const hits = [];
+            const walk = (root) => {
+              hits.push(...root.querySelectorAll(selector));
+              for (const el of root.querySelectorAll('*')) if (el.shadowRoot) walk(el.shadowRoot);
+            };
+            walk(document);
+            return hits;
+          };
+          for (const cell of all('[data-row][data-column]')) {
+            if (!rows.includes(cell.dataset.row)) rows.push(cell.dataset.row);
+            for (const n of cell.querySelectorAll('[data-stat]'))
+              out.push([rows.indexOf(cell.dataset.row), cell.dataset.column,
+                        n.dataset.channel, n.dataset.stat, Number(n.dataset.value)]);
+          }
+          return out;
+        }"""
+    )
+    return {(row, method, channel, stat): value for row, method, channel, stat, value in found}
+
+
+def expected(images, methods, fit_on, light=None):
+    """The same dictionary from the package."""
+    stats = nv.scan(fit_on, mean_image=224)
+    out = {}
+    for row, image in enumerate(images):
+        seen = relight(image, light) if light else image
+        for name in methods:
+            found = observe(seen, nv.image_statistics(seen), nv.METHODS[name]().fit(stats))
+            for at, channel in enumerate("RGB" if seen.channels == 3 else ["grey"]):
+                for stat, values in (
+                    ("min", found.low),
+                    ("mean", found.mean),
+                    ("std", found.std),
+                    ("max", found.high),
+                ):
+                    out[row, name, channel, stat] = float(values[at])
+    return out
+
+
+def assert_same(screen, package):
+    assert screen.keys() == package.keys()
+    for key, value in package.items():
+        assert screen[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
+
+
+def test_first_screen_shows_normalized_photos_and_true_numbers(open_page):
+    page = open_page()
+    photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    assert_same(numbers_on_screen(page), expected(photos, DEFAULT, photos))
+    heading = page.locator("h3").first.inner_text()
+    assert "darker than" in heading and "equal (0.00 and" in heading
+
+
+def test_exposure_slider_changes_pictures_and_numbers(open_page):
+    page = open_page("/?ev=-2")
+    photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    assert_same(numbers_on_screen(page), expected(photos, DEFAULT, photos, Light(ev=-2)))
+    slider = page.get_by_label("Exposure (EV)").locator("visible=true").first
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url(re.compile(r"ev=-2\.25"))
+    settled(page)
+    assert_same(numbers_on_screen(page), expected(photos, DEFAULT, photos, Light(ev=-2.25)))
+
+
+def test_upload_of_a_photo_and_of_a_zip(open_page, tmp_path):
+    rng = np.random.default_rng(1)
+    photo = rng.integers(0, 256, (37, 53, 3), dtype=np.uint8)
+    PillowImage.fromarray(photo).save(tmp_path / "mine.png")
+    page = open_page()
+    page.get_by_text("My files", exact=True).first.click()
+    settled(page)
+    page.locator("input[type=file]").first.set_input_files(str(tmp_path / "mine.png"))
+    page.get_by_text("53 × 37 px").first.wait_for()
+    drawn(page)
+    image = nv.image_of(photo)
+    assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
+
+    stream = io.BytesIO()
+    members = []
+    with zipfile.ZipFile(stream, "w") as archive:
+        for at, label in enumerate(("cat", "dog")):
+            pixels = rng.integers(0, 256, (20 + at, 31, 3), dtype=np.uint8)
+            one = io.BytesIO()
+            PillowImage.fromarray(pixels).save(one, "PNG")
+            archive.writestr(f"{label}/{at}.png", one.getvalue())
+            members.append(nv.image_of(pixels))
+        archive.writestr("cat/broken.png", b"\x89PNG\r\n\x1a\n not really")
+    (tmp_path / "set.zip").write_bytes(stream.getvalue())
+    page.locator("[data-testid=stFileUploaderDeleteBtn] button").first.click()
+    settled(page)
+    page.locator("input[type=file]").first.set_input_files(str(tmp_path / "set.zip"))
+    page.get_by_text("31 × 21 px").first.wait_for()
+    drawn(page)
+    assert page.get_by_text("1 file could not be read").count() == 1
+    assert page.get_by_text("broken.png").count() >= 1
+    assert_same(numbers_on_screen(page), expected(members, DEFAULT, members))
+
+
+def test_junk_in_the_address_falls_back_to_defaults(open_page):
+    page = open_page("/?ev=banana&methods=none&methods=nonsense&map=<script>&page=-7&fit=preset:x")
+    screen = numbers_on_screen(page)
+    assert {method for _, method, _, _ in screen} <= set(nv.METHODS)
+    photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    shown = sorted({method for _, method, _, _ in screen}, key=list(nv.METHODS).index)
+    assert_same(screen, expected(photos, shown, photos))
+
+
+def test_address_brings_back_the_view(open_page):
+    path = (
+        "/?photos=One+scene%2C+three+exposures&methods=dataset_zscore&methods=grey_world"
+        "&ev=1.5&kelvin=3000&map=zero&scale=same"
+    )
+    first, second = open_page(path), open_page(path)
+    light = Light(ev=1.5, kelvin=3000)
+    photos = [load_sample(key) for key in SAMPLE_SETS["One scene, three exposures"]]
+    package = expected(photos, ("dataset_zscore", "grey_world"), photos, light)
+    assert_same(numbers_on_screen(first), package)
+    assert_same(numbers_on_screen(second), package)
+    assert first.url == second.url
+
+
+def test_screenshots_for_the_readme(open_page):
+    ARTIFACTS.mkdir(exist_ok=True)
+    for name, width, height, dark in (
+        ("compare_light", 1280, 900, False),
+        ("compare_dark", 1280, 900, True),
+        ("compare_wide", 1600, 1000, False),
+        ("compare_phone", 390, 844, False),
+    ):
+        page = open_page(width=width, height=height, dark=dark)
+        picture = ARTIFACTS / f"{name}.png"
+        page.screenshot(path=str(picture))
+        with PillowImage.open(picture) as image:
+            assert image.size == (width, height)
+            colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
+            assert colours is not None and len(colours) > 500
