@@ -109,7 +109,7 @@ def pick_methods() -> dict[str, Method]:
     chosen = several(
         keys.METHODS,
         "Compare",
-        {name: kind.about.title for name, kind in METHODS.items()},
+        {name: kind.about.short for name, kind in METHODS.items()},
         MOST_METHODS,
         f"One column a method, at most {MOST_METHODS}.",
     )

@@ -307,25 +307,30 @@ function make(tag, name, parent) {
   return made;
 }
 
-function tableOf(parent, channels, columns) {
+// A table with a row a statistic and a column a channel; returns its cells as [channel][statistic].
+function tableOf(parent, channels, statistics) {
   const table = make("table", "", parent);
   const head = make("tr", "", make("thead", "", table));
-  make("th", "", head).setAttribute("aria-label", "channel");
-  columns.forEach((name) => { make("th", "", head).textContent = name; });
+  make("th", "", head).setAttribute("aria-label", "statistic");
+  channels.forEach((channel) => {
+    const name = make("th", "", head);
+    make("span", `mark ${channel}`, name);
+    name.append(channel);
+  });
   const body = make("tbody", "", table);
-  return channels.map((channel) => {
+  const lines = statistics.map((statistic) => {
     const line = make("tr", "", body);
     const name = make("th", "", line);
     name.scope = "row";
-    make("span", `mark ${channel}`, name);
-    name.append(channel === "grey" ? "L" : channel);
-    return columns.map((column) => {
+    name.textContent = statistic;
+    return channels.map((channel) => {
       const td = make("td", "", line);
-      td.dataset.stat = column;
+      td.dataset.stat = statistic;
       td.dataset.channel = channel;
       return td;
     });
   });
+  return channels.map((_, at) => lines.map((line) => line[at]));
 }
 
 function print(value, digits) {

@@ -59,7 +59,6 @@ def section(chosen: Selection) -> None:
                 key=column.name,
                 title=column.method.about.short,
                 colour=METHOD_COLOURS[column.name],
-                layer_title=layer.title,
                 day=found.day,
                 night=found.night,
                 relative_difference=found.difference,

@@ -21,7 +21,7 @@ from app.selection import (
     pick_numbers,
 )
 from app.sources import Collection, matched, pick_source
-from app.views import activations, histograms, style, takeaway
+from app.views import activations, histograms, style
 from normviz.display import Extent, describe, windows
 from normviz.errors import NormvizError, ReadError
 from normviz.figures.theme import METHOD_COLOURS
@@ -58,14 +58,15 @@ def page() -> None:
     if not rows:
         st.info("No image on this page could be read. The reasons stand above.")
         return
-    st.markdown(f"### {_headline(chosen)}", unsafe_allow_html=False)
+    st.markdown(f"#### {_headline(chosen)}")
     if not columns:
         return
     with st.container(key="grid"):
         _grid(chosen)
         histograms.section(chosen)
     activations.section(chosen)
-    takeaway.section(chosen)
+
+
 
 
 def _invite() -> None:
@@ -126,7 +127,7 @@ def _headline(chosen: Selection) -> str:
         )
     pairs = []
     for column in chosen.shown:
-        bright, dark = (_ranges(chosen, row, column) for row in (day, night))
+        bright, dark = (measured(chosen, row, column) for row in (day, night))
         if isinstance(bright, Ranges) and isinstance(dark, Ranges):
             about = column.method.about
             pairs.append(
@@ -157,7 +158,7 @@ def _two_lights(chosen: Selection) -> tuple[Row, Row]:
     return ranked[-1], ranked[0]
 
 
-def _ranges(chosen: Selection, row: Row, column: Column) -> Ranges | str:
+def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
     """The panel's numbers, or the sentence that says why there are none."""
     if column.fitted is None:
         return column.message
@@ -168,12 +169,12 @@ def _ranges(chosen: Selection, row: Row, column: Column) -> Ranges | str:
 
 
 def _grid(chosen: Selection) -> None:
-    measured = {
-        (row.index, column.name): _ranges(chosen, row, column)
+    numbers = {
+        (row.index, column.name): measured(chosen, row, column)
         for row in chosen.rows
         for column in chosen.columns
     }
-    panels = {key: found for key, found in measured.items() if isinstance(found, Ranges)}
+    panels = {key: found for key, found in numbers.items() if isinstance(found, Ranges)}
     about = {column.name: column.method.about for column in chosen.columns}
     extents = [
         Extent(name, float(found.low.min()), float(found.high.max()), about[name].nominal)
@@ -187,7 +188,7 @@ def _grid(chosen: Selection) -> None:
     for row in chosen.rows:
         for column in chosen.columns:
             key = (row.index, column.name)
-            found = measured[key]
+            found = numbers[key]
             cells[rows[row.index].key, column.name] = (
                 viewer.MessageCell(found)
                 if isinstance(found, str)

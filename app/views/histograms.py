@@ -1,1 +1,136 @@
-def section(chosen): ...
+"""Per-channel histograms under the pictures: one image, all of them, or day against night."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from app import keys
+from app.cached import lit_statistics, ranges
+from app.controls import choice, menu, slider, switch
+from app.selection import Column, Row, Selection
+from app.views import style
+from normviz.errors import NormvizError
+from normviz.figures import HistogramColumn, histogram_row
+from normviz.figures.theme import METHOD_COLOURS
+from normviz.observe.ranges import Histogram, Ranges, pooled_histograms, ranges_before
+
+SCOPES = {"image": "One image", "all": "All shown", "pair": "Day against night"}
+BEFORE = {"overlaid": "Overlaid", "apart": "Apart", "none": "Hidden"}
+
+
+def section(chosen: Selection) -> None:
+    """Draw the controls and one figure with a subplot a method."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="histogram_controls"):
+        scope = choice(keys.HISTOGRAM_OF, "Histogram of", SCOPES, "Which images' pixels to count.")
+        days, nights = _rows(chosen, scope)
+        before = choice(
+            keys.HISTOGRAM_BEFORE,
+            "Before normalization",
+            BEFORE,
+            "The pixels before: faint behind (own axis at the top), in a row of their own, or not.",
+        )
+        with st.container(width=180):
+            bins = slider(keys.BINS, "Bins", 16, 256, 16, "Bins a channel; at most 256 levels.")
+        log_y = switch(keys.LOG_Y, "Log scale", "Logarithmic share of pixels: shows rare values.")
+        shared = switch(keys.SHARED_X, "Same x for all", "One value axis for all methods.")
+    drawn, failed = [], []
+    for column in chosen.shown:
+        try:
+            drawn.append(_column(chosen, column, days, nights, bins, before != "none"))
+        except NormvizError as error:
+            failed.append(f"{column.method.about.short}: {error}")
+    for sentence in failed:
+        st.caption(style.plain(sentence))
+    if not drawn:
+        return
+    figure = histogram_row(
+        drawn,
+        apart=before == "apart",
+        log_y=log_y,
+        shared_x=shared,
+        dark=style.dark(),
+        before_unit=_unit(days[0]),
+    )
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key="histograms",
+        config={"displayModeBar": False},
+        alt="Share of pixels over value, per channel, one plot a method",
+    )
+    st.caption(style.plain(_words(chosen, days, nights)))
+
+
+def _rows(chosen: Selection, scope: str) -> tuple[list[Row], list[Row]]:
+    """The rows to count, and those of the night where it is set against the day."""
+    if scope == "all":
+        return list(chosen.rows), []
+    nights = chosen.collection.nights
+    by_index = {row.index: row for row in chosen.rows}
+    if scope == "pair":
+        pairs = [(by_index[d], by_index[n]) for d, n in nights.items() if {d, n} <= set(by_index)]
+        if pairs:
+            return [day for day, _ in pairs], [night for _, night in pairs]
+
+        def brightness(row: Row) -> float:
+            statistics = lit_statistics(row.image, chosen.light)
+            return statistics.pooled_mean / statistics.value_range.span
+
+        ranked = sorted(chosen.rows, key=brightness)
+        return ([ranked[-1]], [ranked[0]]) if len(ranked) > 1 else (ranked, [])
+    options = dict(enumerate((row.title for row in chosen.rows), start=1))
+    with st.container(width=220):
+        picked = menu(replace(keys.HISTOGRAM_ROW, default=1), "Image", options)
+    return [chosen.rows[picked - 1]], []
+
+
+def _column(
+    chosen: Selection,
+    column: Column,
+    days: list[Row],
+    nights: list[Row],
+    bins: int,
+    with_before: bool,
+) -> HistogramColumn:
+    assert column.fitted is not None
+
+    def after(rows: list[Row]) -> list[Histogram]:
+        return _together(
+            [ranges(row.image, chosen.light, chosen.longest, column.fitted) for row in rows], bins
+        )
+
+    before = None
+    if with_before:
+        parts = [ranges_before(lit_statistics(row.image, chosen.light)) for row in days]
+        before = _together(parts, bins)
+    about = column.method.about
+    return HistogramColumn(
+        title=about.short,
+        colour=METHOD_COLOURS[column.name],
+        unit=about.unit,
+        after=after(days),
+        before=before,
+        night=after(nights) if nights else None,
+    )
+
+
+def _together(parts: list[Ranges], bins: int) -> list[Histogram]:
+    return parts[0].histograms(bins) if len(parts) == 1 else pooled_histograms(parts, bins)
+
+
+def _unit(row: Row) -> str:
+    low, high = row.image.value_range
+    return f"{low:g}–{high:g}"
+
+
+def _words(chosen: Selection, days: list[Row], nights: list[Row]) -> str:
+    def listed(rows: list[Row]) -> str:
+        return ", ".join(f"“{row.title}”" for row in rows)
+
+    counted = f"{listed(days)} (lines) against {listed(nights)} (filled)" if nights else listed(days)
+    return (
+        f"Share of pixels a bin of {counted}. Bins hold equal numbers of levels for one image, "
+        "equal widths for several; values at the very ends may reach above the plot."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -76,6 +77,31 @@ class Ranges:
             Histogram(edges[cuts], share)
             for edges, share in zip(self.edges, shares, strict=True)
         ]
+
+
+def pooled_histograms(parts: Sequence[Ranges], bins: int) -> list[Histogram]:
+    """Return one histogram a channel of several images together, in ``bins`` equal bins.
+
+    The kept bins of each image are spread evenly over their own width, a level over the width of
+    one level; every pixel weighs the same.
+
+    >>> counts, edges = np.array([[1, 3]]), np.array([[0.0, 1.0, 2.0]])
+    >>> one = Ranges(*(np.zeros(1),) * 4, height=2, width=2, exact=True, edges=edges, counts=counts)
+    >>> pooled_histograms([one, one], 2)[0].shares
+    array([0.25, 0.75])
+    """
+    histograms = []
+    for channel in range(parts[0].channels):
+        low = min(part.edges[channel, 0] for part in parts)
+        high = max(part.edges[channel, -1] for part in parts)
+        edges = np.linspace(low, high, bins + 1)
+        reached = np.zeros(bins + 1)
+        for part in parts:
+            borders = part.edges[channel]
+            steps = np.concatenate([[0], np.cumsum(part.counts[channel])])
+            reached += np.interp(edges, borders, steps)
+        histograms.append(Histogram(edges, np.diff(reached) / reached[-1]))
+    return histograms
 
 
 def ranges_before(image: ImageStatistics, exact: bool = True) -> Ranges:

@@ -27,7 +27,7 @@ from normviz.images import WORD_RANGE, Image, ValueRange
 from normviz.read.arrays import checked_image, extent, float_range
 from normviz.read.limits import Limits
 from normviz.read.source import Kind, Listing, Run, Source, shown
-from normviz.read.unsupported import refusal
+from normviz.read.unsupported import RAW_SUFFIXES, refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = (
@@ -473,7 +473,9 @@ def is_image(head: bytes) -> bool:
 
 
 def _list_images(source: Source, limits: Limits, member: str | None) -> Listing:
-    error = refusal(source, source.head()) if not is_image(source.head()) else None
+    head = source.head()
+    # A camera's raw file is a TIFF to look at, but only its small preview would be read.
+    error = refusal(source, head) if not is_image(head) or source.suffix in RAW_SUFFIXES else None
     if error is not None:
         raise error
     if source.size == 0:

@@ -153,11 +153,9 @@ def size_text(size: int) -> str:
     >>> size_text(200 * 2**20), size_text(1536), size_text(4)
     ('200 MB', '1.5 kB', '4 bytes')
     """
-    value = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if value < 1024 or (unit == "MB" and value < 10 * 1024):
+    value, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1024:
             break
-        value /= 1024
-    else:
-        unit, value = "TB", value
+        value, unit = value / 1024, larger
     return f"{value:,.0f} {unit}" if value >= 100 or unit == "bytes" else f"{value:.3g} {unit}"

@@ -16,6 +16,7 @@ CIFAR_PICKLES = (
     "meta",
 )
 
+RAW_SUFFIXES = (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf")
 _FOREIGN = {
     (".heic", ".heif"): ("a HEIC photo", "Export it as JPEG or PNG"),
     (".svg", ".svgz"): ("a drawing (SVG), not pixels", "Export it as PNG"),
@@ -25,7 +26,7 @@ _FOREIGN = {
         "a radiance picture",
         "Convert it to a float TIFF or a float32 .npy file",
     ),
-    (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf"): (
+    RAW_SUFFIXES: (
         "a camera's raw file",
         "Develop it to a 16-bit TIFF or to JPEG",
     ),

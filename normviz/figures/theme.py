@@ -1,0 +1,72 @@
+"""One look for every figure: a colour a method, hue and dash a channel, one template a theme."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+# Hue tells the family (grey fixed, blue dataset, orange and red image, green local, purple batch,
+# pink colour), lightness the member; based on Okabe and Ito's set, darkened or lightened until each
+# keeps 3 : 1 against both page backgrounds.
+METHOD_COLOURS: dict[str, str] = {
+    "none": "#7a7a7a",
+    "scale_01": "#6f7a86",
+    "scale_11": "#8b7b66",
+    "dataset_mean": "#3f8fdc",
+    "dataset_mean_image": "#6a7fd6",
+    "dataset_zscore": "#2a66c8",
+    "dataset_pixel_zscore": "#4f63a8",
+    "batch_zscore": "#9467bd",
+    "image_mean": "#b98000",
+    "image_standardize": "#d55e00",
+    "image_channel_standardize": "#b3472e",
+    "lcn_subtractive": "#4f9a4f",
+    "lcn": "#00936b",
+    "grey_world": "#b8659a",
+    "white_patch": "#a0527f",
+    "published": "#1c8f97",
+}
+
+# Hue and dash both, so that neither paper nor eye needs the colour.
+CHANNEL_COLOURS = {"R": "#d0342c", "G": "#2b8a3e", "B": "#2f6fd0", "grey": "#808080"}
+CHANNEL_DASHES = {"R": "solid", "G": "dash", "B": "dot", "grey": "solid"}
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def text_colour(dark: bool) -> str:
+    return "#eceff1" if dark else "#1a1a1a"
+
+
+def quiet_colour(dark: bool) -> str:
+    """Text that steps back, still 4.5 : 1."""
+    return "#b4bac0" if dark else "#55595e"
+
+
+def template(dark: bool) -> go.layout.Template:
+    """The project's template, given to every figure explicitly."""
+    line = "#3a3f45" if dark else "#dcdfe3"
+    axis = {
+        "gridcolor": line,
+        "linecolor": line,
+        "zerolinecolor": "#6b7178" if dark else "#9aa0a6",
+        "ticks": "",
+        "tickfont": {"size": 11, "color": quiet_colour(dark)},
+        "title": {"font": {"size": 12, "color": quiet_colour(dark)}, "standoff": 6},
+        "separatethousands": True,
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": _FONT, "size": 12, "color": text_colour(dark)},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "xaxis": axis,
+            "yaxis": axis,
+            "hoverlabel": {"font": {"family": _FONT, "size": 12}},
+            "legend": {"font": {"size": 12}, "bgcolor": "rgba(0,0,0,0)"},
+            "title": {"font": {"size": 14}, "x": 0, "xanchor": "left"},
+        }
+    )
+
+
+def minus(text: str) -> str:
+    return text.replace("-", "−")
