@@ -125,7 +125,7 @@ def _parameter(method: str, field: dataclasses.Field) -> Any:
         return slider(key, label, facts["low"], facts["high"], facts["step"], facts["help"])
     if isinstance(field.default, int):
         return whole(key, label, facts["low"], facts["high"], facts["help"])
-    if facts["low"] > 0 and facts["high"] / facts["low"] > 1000 or facts["step"] < 0.001:
+    if (facts["low"] > 0 and facts["high"] / facts["low"] > 1000) or facts["step"] < 0.001:
         return _number(key, label, facts)
     return slider(key, label, facts["low"], facts["high"], facts["step"], facts["help"])
 

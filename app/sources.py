@@ -99,24 +99,29 @@ def _opened(key: str, uploads: Sequence[Upload]) -> Photos:
     return kept[key]
 
 
-def pick_source() -> Collection | None:
-    """Draw the source picker and return what is chosen."""
+def pick_source() -> tuple[Collection, bool]:
+    """Draw the source picker; return what is chosen, and whether files are still waited for.
+
+    Until something is uploaded the sample photos stand in, so that the page is never empty.
+    """
     kind = choice(keys.SOURCE, "Images", SOURCES, "Bundled photos, or files of your own.")
     if kind == "samples":
         names = {name: name for name in SAMPLE_SETS}
-        return samples(menu(keys.SAMPLE_SET, "Photo set", names))
-    return uploaded(uploader(keys.UPLOAD, "Upload images or a dataset"))
+        return samples(menu(keys.SAMPLE_SET, "Photo set", names)), False
+    collection = uploaded(uploader(keys.UPLOAD, "Upload images or a dataset"))
+    with st.expander("Limits"):
+        st.markdown("\n".join(f"- {s}" for s in Limits.from_environment().sentences()))
+    return collection or samples(keys.SAMPLE_SET.default), collection is None
 
 
 def uploader(key: keys.Key, label: str) -> list[Any]:
-    limits = Limits.from_environment()
-    return st.fileuploader(
+    return st.file_uploader(
         label,
         accept_multiple_files=True,
         key=key.name,
         help="Images (JPEG, PNG, WebP, TIFF, …), a zip or tar of images (class folders become "
-        "labels), .npy, .npz, IDX or CIFAR binary files. They stay on this server's memory and "
-        "are dropped with the session.\n\n" + "\n".join(f"- {s}" for s in limits.sentences()),
+        "labels), .npy, .npz, IDX or CIFAR binary files. They are kept in this server's memory "
+        "and dropped with the session.",
     )
 
 

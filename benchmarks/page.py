@@ -91,7 +91,7 @@ def settle(page: Page) -> None:
 
 def changes(page: Page, rounds: int) -> dict:
     """Move the exposure slider ``rounds`` times; times are in ms."""
-    slider = page.get_by_label("Exposure (EV)").locator("visible=true").first
+    slider = page.locator("input[type=range][aria-label='Exposure (EV)']")
     received: list[int] = []
     page.evaluate(WATCH)
     pictures, everything = [], []
@@ -184,7 +184,7 @@ def main() -> None:
             record["four_bundled_photos"] = changes(page, asked.rounds)
             page.close()
             page = browser.new_page(viewport={"width": 1280, "height": 2200})
-            page.goto(f"{url}/?source=upload")
+            page.goto(f"{url}/?source=My+files")
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "photo_12mp.jpg"
                 path.write_bytes(photo_of_12_megapixels())

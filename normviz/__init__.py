@@ -7,8 +7,9 @@ from normviz.methods.stored import from_json
 from normviz.presets import PRESETS
 from normviz.read import read
 from normviz.statistics import DatasetStatistics, image_statistics, scan, scan_progress
+from normviz.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "METHODS",

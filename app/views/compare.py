@@ -37,14 +37,13 @@ def page() -> None:
     """Draw the page from the widgets' state."""
     style.apply()
     with st.sidebar:
-        collection = pick_source()
+        collection, waiting = pick_source()
         light = pick_light()
         methods = pick_methods()
         numbers, missing = pick_numbers(collection)
         mapping, scale = pick_display()
-    if collection is None:
+    if waiting:
         _invite()
-        return
     _say_problems(collection)
     if not len(collection):
         st.info("None of these files holds a readable image. The reasons stand above.")
@@ -70,10 +69,11 @@ def page() -> None:
 
 
 def _invite() -> None:
-    st.markdown("### Upload images or a dataset at the left to see them normalized.")
-    st.markdown(
-        "Images, a zip or tar of images (class folders become labels), `.npy`, `.npz`, IDX or "
-        "CIFAR binary files. Or switch back to *Sample photos*."
+    st.info(
+        "Upload images or a dataset at the left: JPEG, PNG, WebP, TIFF and the like, a zip or tar "
+        "of images (class folders become labels), .npy, .npz, IDX or CIFAR binary files. Until "
+        "then, here are the sample photos.",
+        icon=":material/upload:",
     )
 
 
@@ -313,6 +313,6 @@ def _cell(
 def _digits(found: Ranges) -> int:
     """Decimals to print: 2 for values of a few units, fewer for large ones."""
     reach = max(abs(float(found.low.min())), abs(float(found.high.max())))
-    return 1 if reach >= 20 else 2
+    return 0 if reach >= 100 else 1 if reach >= 20 else 2
 
 

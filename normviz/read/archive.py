@@ -184,7 +184,7 @@ def _list_zip(source: Source, limits: Limits) -> Listing:
         mode = info.external_attr >> 16
         if info.orig_filename.endswith("/"):  # is_dir() fails on an empty name
             continue
-        if stat.S_ISLNK(mode) or (stat.S_IFMT(mode) and not stat.S_ISREG(mode)):
+        if stat.S_IFMT(mode) and not stat.S_ISREG(mode):
             members.refuse(_not_a_file(path, "a symbolic link" if stat.S_ISLNK(mode) else ""))
             continue
         try:

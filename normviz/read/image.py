@@ -197,11 +197,11 @@ def _wide(picture: PIL.Image.Image, data: bytes, depth: int) -> _Pixels:
     alpha = high[:, :, -1] if picture.mode in ("RGBA", "LA") else None
     notes: tuple[str, ...] = ()
     if picture.format in ("PNG", "TIFF") and depth == 16:
-        words = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        safe = _bare_png(data) if picture.format == "PNG" else data
+        words = cv2.imdecode(np.frombuffer(safe, np.uint8), cv2.IMREAD_UNCHANGED) if safe else None
         if words is not None and words.dtype == np.uint16 and words.ndim == 3:
             ordered = words[:, :, :1] if grey else words[:, :, 2::-1]
-            same = ordered.shape == (*high.shape[:2], colours)
-            if same and np.array_equal(ordered // 256, high[:, :, :colours]):
+            if _high_bytes_are(high[:, :, :colours], ordered):
                 if alpha is not None and words.shape[2] == 4:
                     notes = (_alpha_note(words[:, :, 3], 65535),)
                 return _Pixels(np.ascontiguousarray(ordered), None, notes)
@@ -210,6 +210,35 @@ def _wide(picture: PIL.Image.Image, data: bytes, depth: int) -> _Pixels:
     if alpha is not None:
         notes = (_alpha_note(alpha, 255),)
     return _Pixels(high[:, :, :colours], None, (*notes, f"{depth} bits a channel reduced to 8"))
+
+
+def _bare_png(data: bytes) -> bytes | None:
+    """Return the PNG with nothing but its pixels in it, None when its chunks are not whole.
+
+    OpenCV reserves what a chunk's length promises (2 GB tried) and unpacks text and profiles.
+    """
+    kept, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind, end = data[at + 4 : at + 8], at + 12 + length
+        if end > len(data):
+            return None
+        if kind in (b"IHDR", b"IDAT", b"IEND"):
+            kept.append(data[at:end])
+        if kind == b"IEND":
+            return b"".join(kept)
+        at = end
+    return None
+
+
+def _high_bytes_are(high: np.ndarray, words: np.ndarray) -> bool:
+    if words.shape != high.shape:
+        return False
+    rows = 256  # a few at a time: a copy of the whole could be half a gigabyte
+    return all(
+        np.array_equal(words[at : at + rows] // 256, high[at : at + rows])
+        for at in range(0, len(high), rows)
+    )
 
 
 def _wide_ppm(data: bytes, shape: tuple[int, ...]) -> _Pixels:
@@ -282,6 +311,9 @@ def _float_tiff(data: bytes, name: str, limits: Limits) -> _Pixels:
         width, height = int(tags[256]), int(tags[257])
         # Tiles are decoded whole, so a tile counts like an image.
         tile = (int(tags.get(322, 1)), int(tags.get(323, 1)))
+        bits = tags.get(258, 1)
+        if int(tags.get(277, 1)) > 4 or max(bits if isinstance(bits, tuple) else (bits,)) > 64:
+            raise ValueError("more than 4 channels or 64 bits")
     except Exception as error:
         raise _damaged(name, error) from None
     for side in ((width, height), tile, (width, int(tags.get(323, 1)))):

@@ -116,7 +116,7 @@ def test_bombs_cost_no_memory(tmp_path: Path):
         import numpy as np
         from normviz.errors import ReadError
         from normviz.read import read
-        from tests.read.making import grey_photo, npy_promising, png, tarred, zipped
+        from tests.read.making import grey_photo, npy_promising, png, png16, tarred, zipped
 
         class Zeros(io.RawIOBase):
             def __init__(self, size): self.left = size
@@ -135,6 +135,8 @@ def test_bombs_cost_no_memory(tmp_path: Path):
             with tarfile.open(f"{folder}/tar.tar.{form}", f"w:{form}") as t:
                 info = tarfile.TarInfo("a.png"); info.size = 100 * 2**20
                 t.addfile(info, io.BufferedReader(Zeros(info.size)))
+        wide = png16(np.zeros((4, 7, 3), np.uint16))
+        entries = (b"PK\\1\\2" + bytes(42)) * 400_000
         lie = open(f"{folder}/zip.zip", "rb").read()
         sources = [f"{folder}/zip.zip", *(f"{folder}/tar.tar.{f}" for f in ("gz", "bz2", "xz"))]
         sources += [
@@ -145,19 +147,22 @@ def test_bombs_cost_no_memory(tmp_path: Path):
                 + (lambda d: struct.pack(">I", len(d)) + b"zTXt" + d + struct.pack(">I",
                     zlib.crc32(b"zTXt" + d)))(b"a\\0\\0" + zlib.compress(bytes(2**28)))
                 + png(1, 1, 8, 0, b"\\0\\0")[33:]),
+            ("chunk.png", wide[:33] + b"\\x7f" + wide[34:-12]),
             ("promise.npy", npy_promising("(1000000, 1000000)")),
             ("promise.npz", zipped({"images.npy": npy_promising("(1000000, 1000000)")})),
             ("promise-idx3-ubyte", bytes([0, 0, 8, 3]) + b"\\xff" * 12),
-            ("many.zip", b"PK\\x03\\x04" + (b"PK\\x01\\x02" + bytes(42)) * 400_000),
+            ("many.zip", entries + b"PK\\5\\6" + bytes(8) + struct.pack("<II", len(entries), 0)
+                + bytes(2)),
         ]
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for source in sources:
             name = source if isinstance(source, str) else source[0]
             photos = read(source, on_problem="collect")
             left = len(list(photos))
-            assert not left and photos.problems, (name, left, photos.problems)
+            assert left or photos.problems, name
+            assert not left or name == "chunk.png", name
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            print(name.rsplit("/")[-1], after - before, photos.problems[0].reason)
+            print(name.rsplit("/")[-1], after - before, photos.problems)
         """
     )
     root = Path(__file__).resolve().parents[2]
@@ -167,7 +172,7 @@ def test_bombs_cost_no_memory(tmp_path: Path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()
-    assert len(lines) == 12
+    assert len(lines) == 13
     for line in lines:
         name, kilobytes, _ = line.split(" ", 2)
         assert int(kilobytes) < 40_000, (name, done.stdout)

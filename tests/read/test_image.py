@@ -130,6 +130,14 @@ def test_bits_that_are_lost_are_said():
     assert opened(avif).notes == ("10 bits a channel reduced to 8",)
 
 
+def test_a_chunk_that_promises_too_much_is_not_handed_to_opencv():
+    data = png16(RNG.integers(0, 65536, (4, 7, 3), dtype=np.uint16))
+    long_chunk = data[:33] + b"\x7f" + data[34:]
+    image = opened(long_chunk)
+    assert image.pixels.dtype == np.uint8
+    assert image.notes == ("16 bits a channel reduced to 8",)
+
+
 def test_32_bit_whole_numbers():
     small = np.array([[0, 65535], [7, 300]], np.int32)
     image = opened(encoded(small, "TIFF"))

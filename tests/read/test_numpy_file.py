@@ -47,6 +47,8 @@ def test_pixels_come_out_as_they_were_put_in():
     assert np.array_equal(first[1].pixels, BYTES[1])
     last = of(BYTES.transpose(1, 2, 3, 0))
     assert np.array_equal(last[1].pixels, BYTES[1])
+    alone = of(BYTES[1].transpose(2, 0, 1))
+    assert np.array_equal(alone[0].pixels, BYTES[1])
     fortran = of(np.asfortranarray(BYTES))
     assert np.array_equal(fortran[1].pixels, BYTES[1])
     swapped = of(BYTES.astype(">u2") * 257)
@@ -172,6 +174,12 @@ def test_nan_and_infinity_are_named_with_index_and_position():
     assert [p.path for p in photos.problems] == ["a.npy[1]", "a.npy[2]"]
     assert photos.problems[0].reason.startswith("NaN at row 2, column 3, channel 0")
     assert photos.problems[1].reason.startswith("minus infinity at row 0, column 0, channel 2")
+
+
+def test_nan_does_not_hide_the_value_range_of_the_others():
+    stack = np.full((2, 4, 5), 200, np.float32)
+    stack[1, 0, 0] = np.nan
+    assert of(stack)[0].value_range == (0, 255)
 
 
 def test_an_image_of_an_array_may_not_be_too_large():
