@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -213,16 +213,18 @@ def activations(
 
 
 def compared(
-    day: tuple[Image, Light], night: tuple[Image, Light], longest: int, fitted: Fitted,
+    day: tuple[Image, Light],
+    night: tuple[Image, Light],
+    longest: int,
+    fitted: Fitted,
     layer: FirstLayer,
 ) -> DayNight:
     """How the first layer's pre-activations differ between two pictures of one scene."""
-    sides: Sequence[tuple[Image, Light]] = (day, night)
-    names = [(image.digest, light) for image, light in sides]
-    key = ("day and night", *names, longest, name_of(fitted), layer.name)
+    key = ("day and night", day[0].digest, day[1], night[0].digest, night[1], longest)
 
     def build() -> DayNight:
-        maps = [activations(*side, longest, fitted, layer)[0] for side in sides]
-        return day_night(*maps)
+        pre_day, day_range = activations(*day, longest, fitted, layer)
+        pre_night = _pre_activations(*night, longest, fitted, layer)
+        return day_night(pre_day, pre_night, day=day_range)
 
-    return remembered(key, build)
+    return remembered((*key, name_of(fitted), layer.name), build)

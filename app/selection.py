@@ -183,4 +183,3 @@ def columns_of(
         except NormvizError as error:
             done.append(Column(name, method, None, words, str(error)))
     return tuple(done)
-

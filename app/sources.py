@@ -160,9 +160,7 @@ def _scan_few(collection: Collection) -> DatasetStatistics:
             readable.append(collection.image(index))
         except ReadError:
             continue
-    return remembered(
-        ("scan", collection.key), lambda: scan(readable, mean_image=MEAN_IMAGE_SIDE)
-    )
+    return remembered(("scan", collection.key), lambda: scan(readable, mean_image=MEAN_IMAGE_SIDE))
 
 
 def _scanned(collection: Collection) -> DatasetStatistics | None:
@@ -176,9 +174,7 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
     def stop() -> None:
         stopped[collection.key] = st.session_state.get("scan_partial")
 
-    box.button(
-        "Stop here", key="stop_scan", on_click=stop, help="Use the images read so far."
-    )
+    box.button("Stop here", key="stop_scan", on_click=stop, help="Use the images read so far.")
     bar = box.progress(0.0, text="Reading the dataset…")
     count = len(collection)
     for partial in scan_progress(collection.photos, mean_image=MEAN_IMAGE_SIDE):
@@ -197,4 +193,3 @@ def matched(image: Image, numbers: Numbers | None) -> Image:
     if numbers is not None and numbers.channels == 3 and image.channels == 1:
         return remembered(("rgb", image.digest), lambda: as_rgb(image))
     return image
-

@@ -9,7 +9,7 @@ import streamlit as st
 from app import keys
 from app.cached import compared
 from app.controls import choice, menu, switch, whole
-from app.selection import Row, Selection
+from app.selection import Column, Row, Selection
 from app.views import style
 from normviz.errors import NormvizError
 from normviz.figures import ActivationRow, activation_ranges, firing_day_night
@@ -40,30 +40,24 @@ def section(chosen: Selection) -> None:
             "methods on 0–255 and on 0–1 fit one axis.",
         )
     night_image, night_light, night_words = _night_of(chosen, day)
-    rows = []
-    for column in chosen.shown:
+    pair = ((day.image, Light()), (night_image, night_light))
+
+    def row_of(column: Column) -> ActivationRow | str:
         assert column.fitted is not None
+        about = column.method.about
         try:
-            found = compared(
-                (day.image, Light()),
-                (night_image, night_light),
-                chosen.longest,
-                column.fitted,
-                layer,
-            )
+            found = compared(*pair, chosen.longest, column.fitted, layer)
         except NormvizError as error:
-            st.caption(style.plain(f"{column.method.about.short}: {error}"))
-            continue
-        rows.append(
-            ActivationRow(
-                key=column.name,
-                title=column.method.about.short,
-                colour=METHOD_COLOURS[column.name],
-                day=found.day,
-                night=found.night,
-                relative_difference=found.difference,
-            )
+            return f"{about.short}: {error}"
+        colour = METHOD_COLOURS[column.name]
+        return ActivationRow(
+            column.name, about.short, colour, found.day, found.night, found.difference
         )
+
+    results = [row_of(column) for column in chosen.shown]
+    for sentence in (found for found in results if isinstance(found, str)):
+        st.caption(style.plain(sentence))
+    rows = [found for found in results if isinstance(found, ActivationRow)]
     if not rows:
         return
     st.markdown(style.plain(_sentence(rows)))
@@ -124,9 +118,9 @@ def _night_of(chosen: Selection, day: Row) -> tuple[Image, Light, str]:
             parts.append(f"{light.noise:g} % noise")
         return day.image, light, f"the same image in the light set at the left ({', '.join(parts)})"
     for row in chosen.rows:
-        if chosen.collection.nights.get(day.index) == row.index:
-            if row.image.pixels.shape == day.image.pixels.shape:
-                return row.image, Light(), f"“{row.title}”, a darker photo of the same scene"
+        same_size = row.image.pixels.shape == day.image.pixels.shape
+        if chosen.collection.nights.get(day.index) == row.index and same_size:
+            return row.image, Light(), f"“{row.title}”, a darker photo of the same scene"
     simulated = Light(ev=NIGHT_EV)
     return day.image, simulated, "the same image simulated at −3 EV (move the exposure slider)"
 

@@ -66,8 +66,6 @@ def page() -> None:
     activations.section(chosen)
 
 
-
-
 def _invite() -> None:
     st.info(
         "Upload images or a dataset at the left: JPEG, PNG, WebP, TIFF and the like, a zip or tar "
@@ -180,9 +178,7 @@ def _grid(chosen: Selection) -> None:
         Extent(name, float(found.low.min()), float(found.high.max()), about[name].nominal)
         for (_, name), found in panels.items()
     ]
-    black_white = dict(
-        zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True)
-    )
+    black_white = dict(zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True))
     rows = {row.index: _viewer_row(chosen, row) for row in chosen.rows}
     cells: dict[tuple[str, str], viewer.Cell] = {}
     for row in chosen.rows:
@@ -275,7 +271,9 @@ def _cell(
     assert column.fitted is not None
     names = CHANNELS[found.channels]
     numbers = tuple(
-        viewer.Numbers(name, *(float(v[at]) for v in (found.low, found.mean, found.std, found.high)))
+        viewer.Numbers(
+            name, *(float(v[at]) for v in (found.low, found.mean, found.std, found.high))
+        )
         for at, name in enumerate(names)
     )
     size = f"{found.width} × {found.height} px"
@@ -314,5 +312,3 @@ def _digits(found: Ranges) -> int:
     """Decimals to print: 2 for values of a few units, fewer for large ones."""
     reach = max(abs(float(found.low.min())), abs(float(found.high.max())))
     return 0 if reach >= 100 else 1 if reach >= 20 else 2
-
-

@@ -129,7 +129,9 @@ def _words(chosen: Selection, days: list[Row], nights: list[Row]) -> str:
     def listed(rows: list[Row]) -> str:
         return ", ".join(f"“{row.title}”" for row in rows)
 
-    counted = f"{listed(days)} (lines) against {listed(nights)} (filled)" if nights else listed(days)
+    counted = (
+        f"{listed(days)} (lines) against {listed(nights)} (filled)" if nights else listed(days)
+    )
     return (
         f"Share of pixels a bin of {counted}. Bins hold equal numbers of levels for one image, "
         "equal widths for several; values at the very ends may reach above the plot."

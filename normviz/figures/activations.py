@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -42,7 +43,7 @@ def activation_ranges(
 
     ``relative`` divides by the std of the method's own pre-activations by day.
     """
-    figure = go.Figure()
+    traces: list[dict] = []
     ordered = sorted_rows(rows, sort_by)
     for place, row in enumerate(ordered):
         scale = row.day.std if relative and row.day.std else 1.0
@@ -67,7 +68,8 @@ def activation_ranges(
                 )
             )
             for low, high, width in spans:
-                figure.add_scatter(
+                _scatter(
+                    traces,
                     x=[low / scale, high / scale],
                     y=[at, at],
                     mode="lines",
@@ -76,7 +78,8 @@ def activation_ranges(
                     hovertemplate=f"{row.title}, {label}: {told}<extra></extra>",
                     showlegend=False,
                 )
-            figure.add_scatter(
+            _scatter(
+                traces,
                 x=[found.p50 / scale],
                 y=[at],
                 mode="markers",
@@ -92,21 +95,18 @@ def activation_ranges(
                 showlegend=place == 0,
             )
     unit = "stds by day" if relative else "the method's own unit × filter weight"
-    figure.update_layout(
-        _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})")
-    )
-    return figure
+    layout = _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})")
+    return go.Figure({"data": traces, "layout": layout})
 
 
-def firing_day_night(
-    rows: Sequence[ActivationRow], *, sort_by: str, dark: bool
-) -> go.Figure:
+def firing_day_night(rows: Sequence[ActivationRow], *, sort_by: str, dark: bool) -> go.Figure:
     """Draw for each method the share of units above 0, by day and by night, joined by a line."""
-    figure = go.Figure()
+    traces: list[dict] = []
     ordered = sorted_rows(rows, sort_by)
     for place, row in enumerate(ordered):
         day, night = 100 * row.day.firing, 100 * row.night.firing
-        figure.add_scatter(
+        _scatter(
+            traces,
             x=[day, night],
             y=[place, place],
             mode="lines",
@@ -117,7 +117,8 @@ def firing_day_night(
         left_is_day = day <= night
         for label, share, symbol in (("day", day, "circle"), ("night", night, "diamond")):
             on_left = left_is_day == (label == "day")
-            figure.add_scatter(
+            _scatter(
+                traces,
                 x=[share],
                 y=[place],
                 mode="markers+text",
@@ -140,8 +141,11 @@ def firing_day_night(
     low, high = min(shares), max(shares)
     room = max(6.0, 0.35 * (high - low))
     layout["xaxis"]["range"] = [low - room, high + room]
-    figure.update_layout(layout)
-    return figure
+    return go.Figure({"data": traces, "layout": layout})
+
+
+def _scatter(traces: list[dict], **trace: Any) -> None:
+    traces.append({"type": "scatter", **trace})
 
 
 def _layout(rows: Sequence[ActivationRow], dark: bool, title: str, x_title: str) -> dict:

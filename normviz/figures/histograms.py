@@ -41,14 +41,21 @@ def histogram_row(
     ``before`` is drawn faint on its own axis at the top, or, with ``apart``, in a row of its own
     above. ``night`` is drawn thin beside ``after``. ``shared_x`` gives all columns one range.
     """
-    figure = go.Figure()
+    traces: list[dict] = []
     rows = 2 if apart and any(column.before for column in columns) else 1
     layout: dict = {
         "template": template(dark),
         "height": 260 if rows == 1 else 400,
         "margin": {"l": 0, "r": 0, "t": 52, "b": 46},
         "hovermode": "closest",
-        "legend": {"orientation": "h", "y": 1, "yref": "container", "yanchor": "top", "x": 0},
+        "legend": {
+            "orientation": "h",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "x": 0,
+            "font": {"color": quiet_colour(dark)},
+        },
         "showlegend": True,
     }
     domains = _domains(len(columns))
@@ -76,9 +83,9 @@ def histogram_row(
             "ticksuffix": " %",
             "nticks": 4,
         }
-        _lines(figure, column.after, at, "after", first, 1.6, 1.0)
+        _lines(traces, column.after, at, "after", first, 1.6, 1.0)
         if column.night:
-            _lines(figure, column.night, at, "night", first, 1.0, 0.75, fill=True)
+            _lines(traces, column.night, at, "night", first, 1.0, 0.75, fill=True)
         if column.before:
             place = len(columns) + at
             bx, by = _names(place + 1)
@@ -103,7 +110,7 @@ def histogram_row(
                 **({} if rows == 2 else {"overlaying": y[0] + y[5:]}),
             }
             _lines(
-                figure,
+                traces,
                 column.before,
                 place,
                 "before",
@@ -111,13 +118,12 @@ def histogram_row(
                 1.2 if rows == 2 else 1.0,
                 0.9 if rows == 2 else 0.4,
             )
-    figure.update_layout(layout)
-    figure.update_layout(legend_font_color=quiet_colour(dark))
-    return figure
+    # One validated construction: adding trace by trace takes six times as long.
+    return go.Figure({"data": traces, "layout": layout})
 
 
 def _lines(
-    figure: go.Figure,
+    traces: list[dict],
     histograms: Sequence[Histogram],
     place: int,
     what: str,
@@ -131,24 +137,27 @@ def _lines(
     for name, histogram in zip(names, histograms, strict=True):
         edges = histogram.edges.astype(np.float32)
         shares = np.append(histogram.shares, histogram.shares[-1]).astype(np.float32) * 100
-        figure.add_scatter(
-            x=edges,
-            y=shares,
-            mode="lines",
-            line={
-                "shape": "hv",
-                "width": width,
-                "color": CHANNEL_COLOURS[name],
-                "dash": CHANNEL_DASHES[name],
-            },
-            fill="tozeroy" if fill else None,
-            opacity=opacity,
-            xaxis=x[0] + x[5:],
-            yaxis=y[0] + y[5:],
-            name=name if what == "after" else f"{name}, {what}",
-            legendgroup=f"{name} {what}",
-            showlegend=legend,
-            hovertemplate=f"{name}, {what}: from %{{x:.4g}}: %{{y:.2f}} %<extra></extra>",
+        traces.append(
+            {
+                "type": "scatter",
+                "x": edges,
+                "y": shares,
+                "mode": "lines",
+                "line": {
+                    "shape": "hv",
+                    "width": width,
+                    "color": CHANNEL_COLOURS[name],
+                    "dash": CHANNEL_DASHES[name],
+                },
+                "fill": "tozeroy" if fill else None,
+                "opacity": opacity,
+                "xaxis": x[0] + x[5:],
+                "yaxis": y[0] + y[5:],
+                "name": name if what == "after" else f"{name}, {what}",
+                "legendgroup": f"{name} {what}",
+                "showlegend": legend,
+                "hovertemplate": f"{name}, {what}: from %{{x:.4g}}: %{{y:.2f}} %<extra></extra>",
+            }
         )
 
 

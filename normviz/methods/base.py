@@ -263,12 +263,10 @@ class Fitted:
     def _one(self, pixels: np.ndarray, span: ValueRange) -> np.ndarray:
         own = None
         if self.method.about.scope == "image":
-            own = ImageStatistics(*pixels.shape[:2], summary_of(pixels, span))
+            own = ImageStatistics(pixels.shape[0], pixels.shape[1], summary_of(pixels, span))
         pair = self.method.coefficients(self.constants, own)
         if pair is None:
-            u = kernels.affine(
-                pixels, np.float64(1 / span.span), np.float64(-span.low / span.span)
-            )
+            u = kernels.affine(pixels, np.array(1 / span.span), np.array(-span.low / span.span))
             return self.method.definition(u, self.constants).astype(np.float32, copy=False)
         gain, bias = pair
         return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)

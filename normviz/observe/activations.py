@@ -102,9 +102,14 @@ class DayNight:
 
 
 def day_night(
-    pre_day: np.ndarray, pre_night: np.ndarray, saturation: float | None = None
+    pre_day: np.ndarray,
+    pre_night: np.ndarray,
+    saturation: float | None = None,
+    day: ActivationRange | None = None,
 ) -> DayNight:
     """Compare the pre-activations ``(h, w, F)`` of one scene by day and by night, unit by unit.
+
+    ``day`` is the activation range of ``pre_day`` where the caller has it already.
 
     Raises :class:`ShapeError` when the two differ in shape.
 
@@ -118,7 +123,7 @@ def day_night(
             f"Day and night of one scene have the same shape; got {pre_day.shape} and "
             f"{pre_night.shape}. Compare two versions of one photo."
         )
-    day = activation_range(pre_day, saturation)
+    day = day or activation_range(pre_day, saturation)
     night = activation_range(pre_night, saturation)
     distance = float(np.abs(pre_night - pre_day).mean(dtype=np.float64))
     product = float(

@@ -74,8 +74,7 @@ class Ranges:
             axis=1, keepdims=True
         )
         return [
-            Histogram(edges[cuts], share)
-            for edges, share in zip(self.edges, shares, strict=True)
+            Histogram(edges[cuts], share) for edges, share in zip(self.edges, shares, strict=True)
         ]
 
 

@@ -245,7 +245,8 @@ class DatasetStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as plain numbers for JSON, with the transform they hold for."""
-        percentiles = self.percentiles
+        found = self.percentiles
+        percentiles = found and {f"{q:g}": values.tolist() for q, values in found.items()}
         return {
             "images": self.images,
             "unreadable": self.unreadable,
@@ -260,8 +261,7 @@ class DatasetStatistics:
             },
             "min": self.low.tolist(),
             "max": self.high.tolist(),
-            "percentiles": percentiles
-            and {f"{q:g}": values.tolist() for q, values in percentiles.items()},
+            "percentiles": percentiles,
             "variance": {
                 "within": self.variance.within.tolist(),
                 "between": self.variance.between.tolist(),
@@ -339,10 +339,8 @@ def scan(photos: Iterable[Image], *, mean_image: int | None = None) -> DatasetSt
     >>> float(stats.mean[0]), float(stats.std.pooled[0]), float(stats.std.mean_of_images[0])
     (100.0, 100.0, 0.0)
     """
-    partial = DatasetStatistics.empty(mean_image)
-    for partial in scan_progress(photos, mean_image=mean_image, every=math.inf):
-        pass
-    return partial
+    *_, final = scan_progress(photos, mean_image=mean_image, every=math.inf)
+    return final
 
 
 def scan_progress(

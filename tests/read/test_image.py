@@ -365,17 +365,25 @@ def test_pillow_bound_is_lifted_for_a_higher_limit_and_put_back():
     assert before == PIL.Image.MAX_IMAGE_PIXELS
 
 
+def _with_tags(data: bytes, **values: int) -> bytes:
+    """Change the values of a little-endian TIFF's tags, named t256 and so on."""
+    changed = bytearray(data)
+    ifd = struct.unpack_from("<I", data, 4)[0]
+    for at in range(ifd + 2, ifd + 2 + 12 * struct.unpack_from("<H", data, ifd)[0], 12):
+        tag, _, count = struct.unpack_from("<HHI", data, at)
+        if f"t{tag}" in values:
+            assert count == 1
+            struct.pack_into("<HHII", changed, at, tag, 4, 1, values[f"t{tag}"])
+    return bytes(changed)
+
+
 def test_a_float_tiff_bomb_is_refused_from_its_header():
     data = cv2.imencode(".tiff", np.zeros((2, 3, 3), np.float32))[1].tobytes()
-    ifd = int.from_bytes(data[4:8], "little")
-    at = data.index((256).to_bytes(2, "little"), ifd) + 8
-    bomb = data[:at] + (10**6).to_bytes(4, "little")[: 2 if data[at - 6] == 3 else 4]
-    bomb += data[len(bomb) :]
-    grown = bytearray(bomb)
-    at = data.index((257).to_bytes(2, "little"), ifd)
-    grown[at + 8 : at + 10] = (60_000).to_bytes(2, "little")
-    with pytest.raises(ReadError):
-        opened(bytes(grown), "bomb.tif")
+    assert _with_tags(data) == data
+    with pytest.raises(LimitError, match="60000 × 50000 pixels"):
+        opened(_with_tags(data, t256=60_000, t257=50_000), "bomb.tif")
+    with pytest.raises(ReadError, match="more than 4 channels"):
+        opened(_with_tags(data, t277=60_000), "bomb.tif")
 
 
 def test_bytes_of_a_file_are_limited():
