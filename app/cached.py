@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 from cachetools import LRUCache
 from PIL import Image as PillowImage
+from threadpoolctl import threadpool_limits
 
 from normviz.images import Image, image_of, reduced
 from normviz.light import Light, level_table, relight
@@ -27,6 +28,9 @@ from normviz.read.limits import Limits
 from normviz.statistics import ImageStatistics, image_statistics
 
 T = TypeVar("T")
+
+# The matrices here are small: a second BLAS thread made a busy server three times slower.
+threadpool_limits(1, "blas")
 
 # The side of the square on which mean images are kept: the input size of CaffeNet and VGG.
 MEAN_IMAGE_SIDE = 224

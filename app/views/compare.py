@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app import keys, viewer
-from app.cached import encoded, lit_copy, lit_statistics, normalized_copy, ranges, shown_copy
+from app.cached import encoded, lit_copy, lit_statistics, normalized_copy, shown_copy
 from app.controls import whole
 from app.selection import (
     LONGEST_OF_MANY,
@@ -21,9 +21,10 @@ from app.selection import (
     pick_numbers,
 )
 from app.sources import Collection, matched, pick_source
-from app.views import activations, histograms, style
-from normviz.display import Extent, describe, windows
-from normviz.errors import NormvizError, ReadError
+from app.views import activations, histograms, style, takeaway
+from app.views.panels import measured, panels_of, windows_of
+from normviz.display import describe
+from normviz.errors import ReadError
 from normviz.figures.theme import METHOD_COLOURS
 from normviz.images import Image
 from normviz.light import level_table
@@ -64,6 +65,7 @@ def page() -> None:
         _grid(chosen)
         histograms.section(chosen)
     activations.section(chosen)
+    takeaway.section(chosen)
 
 
 def _invite() -> None:
@@ -156,29 +158,9 @@ def _two_lights(chosen: Selection) -> tuple[Row, Row]:
     return ranked[-1], ranked[0]
 
 
-def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
-    """The panel's numbers, or the sentence that says why there are none."""
-    if column.fitted is None:
-        return column.message
-    try:
-        return ranges(row.image, chosen.light, chosen.longest, column.fitted)
-    except NormvizError as error:
-        return str(error)
-
-
 def _grid(chosen: Selection) -> None:
-    numbers = {
-        (row.index, column.name): measured(chosen, row, column)
-        for row in chosen.rows
-        for column in chosen.columns
-    }
-    panels = {key: found for key, found in numbers.items() if isinstance(found, Ranges)}
-    about = {column.name: column.method.about for column in chosen.columns}
-    extents = [
-        Extent(name, float(found.low.min()), float(found.high.max()), about[name].nominal)
-        for (_, name), found in panels.items()
-    ]
-    black_white = dict(zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True))
+    numbers = panels_of(chosen)
+    black_white = windows_of(chosen)
     rows = {row.index: _viewer_row(chosen, row) for row in chosen.rows}
     cells: dict[tuple[str, str], viewer.Cell] = {}
     for row in chosen.rows:

@@ -21,6 +21,7 @@ import numpy as np
 from normviz.errors import NotFittedError, ParameterError, ShapeError
 from normviz.images import ValueRange, default_range, level_count, refuse_non_finite
 from normviz.methods import kernels
+from normviz.methods.code import TARGETS, constants_code
 from normviz.statistics.image import ImageStatistics, summary_of
 
 FORMAT = "normviz-fitted/1"
@@ -141,6 +142,14 @@ class Method(ABC):
         """Return the fractions that ``definition`` made ``y`` from (invertible methods)."""
         raise NotImplementedError
 
+    def snippet(self, target: str) -> str | None:
+        """Return code for ``target`` where the method is no list of constants, or None."""
+        return None
+
+    def remark(self) -> str:
+        """Return a comment to add to the exported code, such as a channel order."""
+        return ""
+
     def need(self, numbers: Any) -> Any:
         """Return ``numbers``, or say that this method cannot do without them."""
         if numbers is None:
@@ -214,6 +223,32 @@ class Fitted:
         u = self.method.undo(np.asarray(values, np.float64), self.constants)
         return span.low + u * span.span
 
+    def code(self, target: str = "numpy") -> str:
+        """Return code that does the same on 8-bit RGB: one of :meth:`code_targets`.
+
+        Raises :class:`ParameterError` for a target in which this method has no exact form.
+        """
+        text = self._code(target)
+        if text is None:
+            raise ParameterError(
+                f"{self.method.about.title} has no code for {target!r}; there is "
+                f"{', '.join(self.code_targets())}."
+            )
+        return text
+
+    def code_targets(self) -> tuple[str, ...]:
+        """Return the targets that :meth:`code` can write for."""
+        return tuple(target for target in TARGETS if self._code(target) is not None)
+
+    def _code(self, target: str) -> str | None:
+        if target not in TARGETS:
+            return None
+        text = self.method.snippet(target)
+        if text is None and self.method.about.scope in ("fixed", "dataset", "batch"):
+            pair = self.method.coefficients(self.constants, None)
+            text = constants_code(target, *pair) if pair is not None else None
+        return text + self.method.remark() if text is not None else None
+
     def to_json(self) -> str:
         """Return parameters and constants as JSON text; :func:`normviz.from_json` reads it."""
         stored = {
@@ -284,9 +319,7 @@ def parameter(
 ) -> Any:
     """A dataclass field that also says how it may be set: bounds or choices, unit, and words."""
     facts = {"label": label, "help": help, "low": low, "high": high, "step": step}
-    return dataclasses.field(
-        default=default, metadata={**facts, "choices": choices, "unit": unit}
-    )
+    return dataclasses.field(default=default, metadata={**facts, "choices": choices, "unit": unit})
 
 
 def check_parameter(owner: str, spec: dataclasses.Field, value: Any) -> None:

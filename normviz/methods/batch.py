@@ -39,7 +39,9 @@ class BatchZScore(Method):
             "estimate of the dataset's numbers that changes with every draw."
         ),
         sources=(
-            Source("Ioffe and Szegedy 2015 (batch normalization)", "https://arxiv.org/abs/1502.03167"),
+            Source(
+                "Ioffe and Szegedy 2015 (batch normalization)", "https://arxiv.org/abs/1502.03167"
+            ),
         ),
         invariances=frozenset(),
         loses="nothing once the batch's numbers are kept",

@@ -61,6 +61,19 @@ class GreyWorld(Method):
         mean, _, pooled, _ = _fractions(_own(image))
         return _ratio(pooled, mean), np.zeros_like(mean)
 
+    def snippet(self, target: str) -> str | None:
+        if target == "numpy":
+            return """import numpy as np
+
+
+def normalize(image):
+    x = image / 255.0
+    mean = x.mean(axis=(0, 1))
+    gain = np.divide(mean.mean(), mean, out=np.ones_like(mean), where=mean > 0)
+    return (x * gain).astype(np.float32)
+"""
+        return None
+
 
 @dataclass(frozen=True)
 class WhitePatch(Method):
@@ -115,3 +128,16 @@ class WhitePatch(Method):
         span = image.value_range
         white = (image.percentile(self.percentile) - span.low) / span.span
         return _ratio(1.0, white), np.zeros_like(white)
+
+    def snippet(self, target: str) -> str | None:
+        if target == "numpy":
+            return f"""import numpy as np
+
+
+def normalize(image):
+    x = image / 255.0
+    white = np.percentile(x, {self.percentile!r}, axis=(0, 1))
+    gain = np.divide(1.0, white, out=np.ones_like(white), where=white > 0)
+    return (x * gain).astype(np.float32)
+"""
+        return None

@@ -190,6 +190,12 @@ class DatasetMeanImage(Method):
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return y / self.scale + _fitted_to(y, constants["mean_image"])
 
+    def snippet(self, target: str) -> str | None:
+        last = f"""    y = {self.scale} * (image / 255.0 - at_size(MEAN, image))
+    return y.astype(np.float32)
+"""
+        return _position_code(["MEAN"], last) if target == "numpy" else None
+
 
 @dataclass(frozen=True)
 class DatasetPixelZScore(Method):
@@ -251,6 +257,12 @@ class DatasetPixelZScore(Method):
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
 
+    def snippet(self, target: str) -> str | None:
+        last = f"""    std = np.maximum(at_size(STD, image), {self.epsilon!r})
+    return ((image / 255.0 - at_size(MEAN, image)) / std).astype(np.float32)
+"""
+        return _position_code(["MEAN", "STD"], last) if target == "numpy" else None
+
     def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
 
@@ -270,3 +282,34 @@ def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     if template.shape[:2] == (1, 1):
         return np.broadcast_to(template, (*image.shape[:-1], template.shape[-1]))
     return resized(template, image.shape[-3], image.shape[-2])
+
+
+def _position_code(names: list[str], last_lines: str) -> str:
+    """Code that reads mean and std images from the fitted method's JSON, saved beside it."""
+    loads = "\n".join(f'{name} = stored("{name.lower()}_image")' for name in names)
+    return f"""import json
+
+import cv2
+import numpy as np
+
+# The fitted constants, downloaded beside this code ("Fitted constants (JSON)").
+with open("fitted.json") as file:
+    CONSTANTS = json.load(file)["constants"]
+
+
+def stored(name):
+    return np.array(CONSTANTS[name]["values"]).reshape(CONSTANTS[name]["shape"])
+
+
+{loads}
+
+
+def at_size(template, image):
+    height, width = image.shape[:2]
+    shrinks = height <= template.shape[0] and width <= template.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(template, (width, height), interpolation=method).reshape(image.shape)
+
+
+def normalize(image):
+{last_lines}"""

@@ -63,6 +63,25 @@ class ImageMean(Method):
         _, _, mean, _ = _fractions(_own(image))
         return np.array([float(self.scale)]), np.array([-self.scale * mean])
 
+    def snippet(self, target: str) -> str | None:
+        if target == "numpy":
+            return f"""import numpy as np
+
+
+def normalize(image):
+    x = image * ({self.scale} / 255)
+    return (x - x.mean()).astype(np.float32)
+"""
+        if target == "torchvision":
+            return f"""import torch
+
+
+def normalize(image):
+    x = image.to(torch.float64) * ({self.scale} / 255)
+    return (x - x.mean()).to(torch.float32)
+"""
+        return None
+
 
 @dataclass(frozen=True)
 class ImageStandardize(Method):
@@ -117,6 +136,33 @@ class ImageStandardize(Method):
         floor = 1 / np.sqrt(image.height * image.width * image.channels)
         gain = self.scale / max(self.scale * std, floor)
         return np.array([gain]), np.array([-mean * gain])
+
+    def snippet(self, target: str) -> str | None:
+        if target == "numpy":
+            return f"""import numpy as np
+
+
+def normalize(image):
+    x = image * ({self.scale} / 255)
+    return ((x - x.mean()) / max(x.std(), x.size**-0.5)).astype(np.float32)
+"""
+        if target == "torchvision":
+            return f"""import torch
+
+
+def normalize(image):
+    x = image.to(torch.float64) * ({self.scale} / 255)
+    std = x.std(correction=0).clamp(min=x.numel() ** -0.5)
+    return ((x - x.mean()) / std).to(torch.float32)
+"""
+        if target == "keras":
+            return f"""import tensorflow as tf
+
+
+def normalize(image):
+    return tf.image.per_image_standardization(tf.cast(image, tf.float32) * ({self.scale} / 255))
+"""
+        return None
 
 
 @dataclass(frozen=True)
@@ -176,3 +222,25 @@ class ImageChannelStandardize(Method):
         mean, std, _, _ = _fractions(_own(image))
         gain = 1 / np.maximum(std, self.epsilon)
         return gain, -mean * gain
+
+    def snippet(self, target: str) -> str | None:
+        if target == "numpy":
+            return f"""import numpy as np
+
+
+def normalize(image):
+    x = image / 255.0
+    mean, std = x.mean(axis=(0, 1)), x.std(axis=(0, 1))
+    return ((x - mean) / np.maximum(std, {self.epsilon!r})).astype(np.float32)
+"""
+        if target == "torchvision":
+            return f"""import torch
+
+
+def normalize(image):
+    x = image.to(torch.float64) / 255
+    mean = x.mean(dim=(1, 2), keepdim=True)
+    std = x.std(dim=(1, 2), correction=0, keepdim=True).clamp(min={self.epsilon!r})
+    return ((x - mean) / std).to(torch.float32)
+"""
+        return None

@@ -53,6 +53,27 @@ class _Local(Method):
             v[np.abs(v) < _FLAT[v.dtype]] = 0
         return v
 
+    def written(self, last_lines: str) -> str:
+        """The NumPy and OpenCV code that both forms begin with."""
+        return f"""import cv2
+import numpy as np
+
+WINDOW = {self.window}
+
+
+def window_mean(x):
+    across = x.mean(axis=2)
+    return cv2.GaussianBlur(
+        across, (WINDOW, WINDOW), WINDOW / 4, borderType=cv2.BORDER_REFLECT_101
+    )[:, :, np.newaxis]
+
+
+def normalize(image):
+    x = image / 255.0
+    v = x - window_mean(x)
+    v[np.abs(v) < 1e-12] = 0  # rounding, not contrast
+{last_lines}"""
+
 
 @dataclass(frozen=True)
 class SubtractiveLCN(_Local):
@@ -90,6 +111,9 @@ class SubtractiveLCN(_Local):
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.centred(u)
+
+    def snippet(self, target: str) -> str | None:
+        return self.written("    return v.astype(np.float32)\n") if target == "numpy" else None
 
 
 @dataclass(frozen=True)
@@ -132,3 +156,11 @@ class LCN(_Local):
         sigma = np.sqrt(_window_mean(v * v, self.window))
         divisor = np.maximum(sigma.mean(), sigma)
         return np.divide(v, divisor, out=np.zeros_like(v), where=divisor > 0)
+
+    def snippet(self, target: str) -> str | None:
+        last = """    sigma = np.sqrt(window_mean(v * v))
+    divisor = np.maximum(sigma.mean(), sigma)
+    y = np.divide(v, divisor, out=np.zeros_like(v), where=divisor > 0)
+    return y.astype(np.float32)
+"""
+        return self.written(last) if target == "numpy" else None

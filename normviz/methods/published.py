@@ -72,3 +72,11 @@ class Published(Method):
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return y * constants["std"] + constants["mean"]
+
+    def remark(self) -> str:
+        if self.published.order != "BGR":
+            return ""
+        return (
+            "\n# The published network takes BGR: turn the channels of the result round,\n"
+            "# normalize(image)[..., ::-1] (channels last) or .flip(0) (channels first).\n"
+        )

@@ -245,8 +245,9 @@ class DatasetStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as plain numbers for JSON, with the transform they hold for."""
-        found = self.percentiles
-        percentiles = found and {f"{q:g}": values.tolist() for q, values in found.items()}
+        percentiles = None
+        if self.percentiles is not None:
+            percentiles = {f"{q:g}": values.tolist() for q, values in self.percentiles.items()}
         return {
             "images": self.images,
             "unreadable": self.unreadable,

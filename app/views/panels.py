@@ -1,0 +1,39 @@
+"""The numbers of every panel on screen, and the window that each is displayed through."""
+
+from __future__ import annotations
+
+from app.cached import ranges
+from app.selection import Column, Row, Selection
+from normviz.display import Extent, windows
+from normviz.errors import NormvizError
+from normviz.observe.ranges import Ranges
+
+
+def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
+    """The panel's numbers, or the sentence that says why there are none."""
+    if column.fitted is None:
+        return column.message
+    try:
+        return ranges(row.image, chosen.light, chosen.longest, column.fitted)
+    except NormvizError as error:
+        return str(error)
+
+
+def panels_of(chosen: Selection) -> dict[tuple[int, str], Ranges | str]:
+    """(image index, method) → the panel's numbers or its sentence, for all panels."""
+    return {
+        (row.index, column.name): measured(chosen, row, column)
+        for row in chosen.rows
+        for column in chosen.columns
+    }
+
+
+def windows_of(chosen: Selection) -> dict[tuple[int, str], tuple[float, float]]:
+    """(image index, method) → (value shown black, value shown white)."""
+    nominal = {column.name: column.method.about.nominal for column in chosen.columns}
+    panels = {at: found for at, found in panels_of(chosen).items() if isinstance(found, Ranges)}
+    extents = [
+        Extent(name, float(found.low.min()), float(found.high.max()), nominal[name])
+        for (_, name), found in panels.items()
+    ]
+    return dict(zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True))
