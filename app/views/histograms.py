@@ -51,7 +51,7 @@ def section(chosen: Selection) -> None:
         log_y=log_y,
         shared_x=shared,
         dark=style.dark(),
-        before_unit=_unit(days[0]),
+        before_range=tuple(days[0].image.value_range),
     )
     st.plotly_chart(
         figure,
@@ -118,11 +118,6 @@ def _column(
 
 def _together(parts: list[Ranges], bins: int) -> list[Histogram]:
     return parts[0].histograms(bins) if len(parts) == 1 else pooled_histograms(parts, bins)
-
-
-def _unit(row: Row) -> str:
-    low, high = row.image.value_range
-    return f"{low:g}–{high:g}"
 
 
 def _words(chosen: Selection, days: list[Row], nights: list[Row]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -43,109 +42,117 @@ def activation_ranges(
 
     ``relative`` divides by the std of the method's own pre-activations by day.
     """
-    traces: list[dict] = []
     ordered = sorted_rows(rows, sort_by)
-    for place, row in enumerate(ordered):
-        scale = row.day.std if relative and row.day.std else 1.0
-        for label, found, offset, opacity in (
-            ("day", row.day, -0.17, 1.0),
-            ("night", row.night, 0.17, 0.6),
-        ):
-            at = place + offset
-            spans = (
-                (found.min, found.max, 1.5),
-                (found.p1, found.p99, 5),
-                (found.p25, found.p75, 10),
+    scales = [row.day.std if relative and row.day.std else 1.0 for row in ordered]
+    colours = [row.colour for row in ordered]
+    traces: list[dict] = []
+    for label, offset, opacity in (("day", -0.17, 1.0), ("night", 0.17, 0.55)):
+        found = [row.day if label == "day" else row.night for row in ordered]
+        at = [place + offset for place in range(len(ordered))]
+        told = [
+            f"{row.title}, {label}: {_told(one, scale)}"
+            for row, one, scale in zip(ordered, found, scales, strict=True)
+        ]
+        for low, high, width in (("min", "max", 0.04), ("p1", "p99", 0.13), ("p25", "p75", 0.26)):
+            starts = [getattr(one, low) / s for one, s in zip(found, scales, strict=True)]
+            ends = [getattr(one, high) / s for one, s in zip(found, scales, strict=True)]
+            traces.append(
+                {
+                    "type": "bar",
+                    "orientation": "h",
+                    "base": starts,
+                    "x": [end - start for start, end in zip(starts, ends, strict=True)],
+                    "y": at,
+                    "width": width,
+                    "marker": {"color": colours, "line": {"width": 0}},
+                    "opacity": opacity,
+                    "hovertext": told,
+                    "hoverinfo": "text",
+                    "showlegend": False,
+                }
             )
-            told = ", ".join(
-                f"{name} {minus(f'{value / scale:.3g}')}"
-                for name, value in (
-                    ("min", found.min),
-                    ("1 %", found.p1),
-                    ("median", found.p50),
-                    ("99 %", found.p99),
-                    ("max", found.max),
-                )
-            )
-            for low, high, width in spans:
-                _scatter(
-                    traces,
-                    x=[low / scale, high / scale],
-                    y=[at, at],
-                    mode="lines",
-                    line={"color": row.colour, "width": width},
-                    opacity=opacity,
-                    hovertemplate=f"{row.title}, {label}: {told}<extra></extra>",
-                    showlegend=False,
-                )
-            _scatter(
-                traces,
-                x=[found.p50 / scale],
-                y=[at],
-                mode="markers",
-                marker={
+        traces.append(
+            {
+                "type": "scatter",
+                "x": [one.p50 / s for one, s in zip(found, scales, strict=True)],
+                "y": at,
+                "mode": "markers",
+                "marker": {
                     "symbol": "circle" if label == "day" else "diamond",
                     "size": 8,
                     "color": "#ffffff" if label == "day" else "#111315",
                     "line": {"color": text_colour(dark), "width": 1.5},
                 },
-                hoverinfo="skip",
-                name=label,
-                legendgroup=label,
-                showlegend=place == 0,
-            )
+                "hoverinfo": "skip",
+                "name": f"{label}, median",
+            }
+        )
     unit = "stds by day" if relative else "the method's own unit × filter weight"
     layout = _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})")
+    layout["barmode"] = "overlay"
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _told(found: ActivationRange, scale: float) -> str:
+    names = (("min", "min"), ("1 %", "p1"), ("median", "p50"), ("99 %", "p99"), ("max", "max"))
+    return ", ".join(
+        f"{words} {minus(f'{getattr(found, name) / scale:.3g}')}" for words, name in names
+    )
 
 
 def firing_day_night(rows: Sequence[ActivationRow], *, sort_by: str, dark: bool) -> go.Figure:
     """Draw for each method the share of units above 0, by day and by night, joined by a line."""
-    traces: list[dict] = []
     ordered = sorted_rows(rows, sort_by)
-    for place, row in enumerate(ordered):
-        day, night = 100 * row.day.firing, 100 * row.night.firing
-        _scatter(
-            traces,
-            x=[day, night],
-            y=[place, place],
-            mode="lines",
-            line={"color": row.colour, "width": 4},
-            hoverinfo="skip",
-            showlegend=False,
-        )
-        left_is_day = day <= night
-        for label, share, symbol in (("day", day, "circle"), ("night", night, "diamond")):
-            on_left = left_is_day == (label == "day")
-            _scatter(
-                traces,
-                x=[share],
-                y=[place],
-                mode="markers+text",
-                marker={
-                    "symbol": symbol,
+    colours = [row.colour for row in ordered]
+    at = list(range(len(ordered)))
+    days = [100 * row.day.firing for row in ordered]
+    nights = [100 * row.night.firing for row in ordered]
+    traces: list[dict] = [
+        {
+            "type": "bar",
+            "orientation": "h",
+            "base": days,
+            "x": [night - day for day, night in zip(days, nights, strict=True)],
+            "y": at,
+            "width": 0.09,
+            "marker": {"color": colours, "line": {"width": 0}},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        }
+    ]
+    for label, shares, others in (("day", days, nights), ("night", nights, days)):
+        left = [
+            share < other or (share == other and label == "day")
+            for share, other in zip(shares, others, strict=True)
+        ]
+        traces.append(
+            {
+                "type": "scatter",
+                "x": shares,
+                "y": at,
+                "mode": "markers+text",
+                "marker": {
+                    "symbol": "circle" if label == "day" else "diamond",
                     "size": 12,
-                    "color": "#ffffff" if label == "day" else row.colour,
-                    "line": {"color": row.colour, "width": 2.5},
+                    "color": "#ffffff" if label == "day" else colours,
+                    "line": {"color": colours, "width": 2.5},
                 },
-                text=[f"{share:.1f} %"],
-                textposition="middle left" if on_left else "middle right",
-                textfont={"size": 11},
-                hovertemplate=f"{row.title}, {label}: %{{x:.2f}} % of units fire<extra></extra>",
-                name=label,
-                legendgroup=label,
-                showlegend=place == 0,
-            )
+                "text": [f"{share:.1f} %" for share in shares],
+                "textposition": ["middle left" if side else "middle right" for side in left],
+                "textfont": {"size": 11},
+                "hovertext": [
+                    f"{row.title}, {label}: {share:.2f} % of units fire"
+                    for row, share in zip(ordered, shares, strict=True)
+                ],
+                "hoverinfo": "text",
+                "name": label,
+            }
+        )
     layout = _layout(ordered, dark, "Units that fire", "Share of units above 0 (%)")
-    shares = [100 * value for row in ordered for value in (row.day.firing, row.night.firing)]
-    low, high = min(shares), max(shares)
+    low, high = min(days + nights), max(days + nights)
     room = max(6.0, 0.35 * (high - low))
     layout["xaxis"]["range"] = [low - room, high + room]
     return go.Figure({"data": traces, "layout": layout})
-
-
-def _scatter(traces: list[dict], **trace: Any) -> None:
-    traces.append({"type": "scatter", **trace})
 
 
 def _layout(rows: Sequence[ActivationRow], dark: bool, title: str, x_title: str) -> dict:

@@ -34,19 +34,21 @@ def histogram_row(
     log_y: bool = False,
     shared_x: bool = False,
     dark: bool = False,
-    before_unit: str = "0–255",
+    before_range: tuple[float, float] = (0.0, 255.0),
 ) -> go.Figure:
     """Draw share of pixels a bin (%) over value, one subplot a column.
 
-    ``before`` is drawn faint on its own axis at the top, or, with ``apart``, in a row of its own
-    above. ``night`` is drawn thin beside ``after``. ``shared_x`` gives all columns one range.
+    ``before`` is drawn faint behind, its value range stretched over the plot's width with both
+    ends written at the top, or, with ``apart``, in a row of its own above. ``night`` is drawn
+    filled beside ``after``. ``shared_x`` gives all columns one range.
     """
     traces: list[dict] = []
-    rows = 2 if apart and any(column.before for column in columns) else 1
+    notes: list[dict] = []
+    apart = apart and any(column.before for column in columns)
     layout: dict = {
         "template": template(dark),
-        "height": 260 if rows == 1 else 400,
-        "margin": {"l": 0, "r": 0, "t": 52, "b": 46},
+        "height": 400 if apart else 260,
+        "margin": {"l": 0, "r": 0, "t": 46, "b": 46},
         "hovermode": "closest",
         "legend": {
             "orientation": "h",
@@ -57,69 +59,85 @@ def histogram_row(
             "font": {"color": quiet_colour(dark)},
         },
         "showlegend": True,
+        "annotations": notes,
     }
-    domains = _domains(len(columns))
-    bottom = (0.0, 1.0) if rows == 1 else (0.0, 0.42)
-    top = (0.58, 1.0)
-    whole = _extent([h for column in columns for h in (*column.after, *(column.night or ()))])
-    highest = _highest([h for column in columns for h in (*column.after, *(column.night or ()))])
-    for at, (column, domain) in enumerate(zip(columns, domains, strict=True)):
+    drawn = [h for column in columns for h in (*column.after, *(column.night or ()))]
+    whole, highest = _extent(drawn), _highest(drawn)
+    bottom = (0.0, 0.42) if apart else (0.0, 1.0)
+    for at, (column, domain) in enumerate(zip(columns, _domains(len(columns)), strict=True)):
         x, y = _names(at + 1)
-        first = at == 0
+        own = whole if shared_x else _extent([*column.after, *(column.night or ())])
         layout[x] = {
             "domain": domain,
-            "anchor": y[0] + y[5:],
-            "range": whole if shared_x else _extent([*column.after, *(column.night or ())]),
+            "anchor": _short(y),
+            "range": own,
             "title": {"text": f"{column.title}<br>({column.unit})"},
             "nticks": 5,
         }
-        layout[y] = {
-            "domain": bottom,
-            "anchor": x[0] + x[5:],
-            "type": "log" if log_y else "linear",
-            "range": _y_range(highest, log_y),
-            "showticklabels": first,
-            "ticklabelposition": "inside top",
-            "ticksuffix": " %",
-            "nticks": 4,
-        }
-        _lines(traces, column.after, at, "after", first, 1.6, 1.0)
-        if column.night:
-            _lines(traces, column.night, at, "night", first, 1.0, 0.75, fill=True)
-        if column.before:
-            place = len(columns) + at
-            bx, by = _names(place + 1)
+        layout[y] = _share_axis(_short(x), bottom, highest, log_y, labels=at == 0)
+        if column.before and apart:
+            bx, by = _names(len(columns) + at + 1)
             layout[bx] = {
                 "domain": domain,
-                "anchor": by[0] + by[5:],
+                "anchor": _short(by),
                 "range": _extent(column.before),
+                "title": {"text": f"before ({before_range[0]:g}–{before_range[1]:g})"},
                 "nticks": 4,
-                **(
-                    {"title": {"text": f"before ({before_unit})"}}
-                    if rows == 2
-                    else {"side": "top", "showgrid": False, "overlaying": x[0] + x[5:]}
-                ),
             }
-            layout[by] = {
-                "domain": top if rows == 2 else bottom,
-                "anchor": bx[0] + bx[5:],
-                "type": "log" if log_y else "linear",
-                "range": _y_range(_highest(column.before), log_y),
-                "showticklabels": False,
-                "showgrid": rows == 2,
-                **({} if rows == 2 else {"overlaying": y[0] + y[5:]}),
-            }
+            top = (0.6, 1.0)
+            tallest = _highest(column.before)
+            layout[by] = _share_axis(_short(bx), top, tallest, log_y, labels=at == 0)
+            _lines(traces, column.before, len(columns) + at, "before", at == 0, 1.2, 0.9)
+        elif column.before:
             _lines(
                 traces,
-                column.before,
-                place,
+                [_onto(h, before_range, own) for h in column.before],
+                at,
                 "before",
-                first,
-                1.2 if rows == 2 else 1.0,
-                0.9 if rows == 2 else 0.4,
+                at == 0,
+                1.0,
+                0.4,
             )
+            for place, end in enumerate(before_range):
+                notes.append(
+                    {
+                        "x": domain[place],
+                        "y": 1,
+                        "xref": "paper",
+                        "yref": "paper",
+                        "xanchor": ("left", "right")[place],
+                        "yanchor": "bottom",
+                        "text": f"{end:g}",
+                        "showarrow": False,
+                        "font": {"size": 11, "color": quiet_colour(dark)},
+                    }
+                )
+        _lines(traces, column.after, at, "after", at == 0, 1.6, 1.0)
+        if column.night:
+            _lines(traces, column.night, at, "night", at == 0, 1.0, 0.75, fill=True)
     # One validated construction: adding trace by trace takes six times as long.
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _share_axis(
+    anchor: str, domain: tuple[float, float], highest: float, log_y: bool, labels: bool
+) -> dict:
+    return {
+        "domain": domain,
+        "anchor": anchor,
+        "type": "log" if log_y else "linear",
+        "range": _y_range(highest, log_y),
+        "showticklabels": labels,
+        "ticklabelposition": "inside top",
+        "ticksuffix": " %",
+        "nticks": 4,
+    }
+
+
+def _onto(histogram: Histogram, span: tuple[float, float], target: list[float]) -> Histogram:
+    """The same bins with ``span`` laid over the plot's value range."""
+    share = (histogram.edges - span[0]) / (span[1] - span[0])
+    return Histogram(target[0] + share * (target[1] - target[0]), histogram.shares)
 
 
 def _lines(
@@ -151,8 +169,8 @@ def _lines(
                 },
                 "fill": "tozeroy" if fill else None,
                 "opacity": opacity,
-                "xaxis": x[0] + x[5:],
-                "yaxis": y[0] + y[5:],
+                "xaxis": _short(x),
+                "yaxis": _short(y),
                 "name": name if what == "after" else f"{name}, {what}",
                 "legendgroup": f"{name} {what}",
                 "showlegend": legend,
@@ -187,3 +205,8 @@ def _highest(histograms: Sequence[Histogram]) -> float:
 
 def _y_range(highest: float, log_y: bool) -> list[float]:
     return [-3.0, 2.0] if log_y else [0.0, highest * 1.08]
+
+
+def _short(axis: str) -> str:
+    """ "xaxis2" → "x2", as traces and anchors name an axis."""
+    return axis[0] + axis[5:]

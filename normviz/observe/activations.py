@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from normviz.errors import ShapeError
@@ -90,15 +91,13 @@ class DayNight:
 
     ``difference`` is the mean over units of abs(night − day), divided by day's std.
     ``firing_difference`` is the share of units that fire at night minus that by day.
-    ``correlation`` is Pearson's, over units. ``difference`` and ``correlation`` are None where the
-    pre-activations that they divide by are all the same.
+    ``difference`` is None where the pre-activations by day are all the same.
     """
 
     day: ActivationRange
     night: ActivationRange
     difference: float | None
     firing_difference: float
-    correlation: float | None
 
 
 def day_night(
@@ -115,8 +114,8 @@ def day_night(
 
     >>> day = np.array([[[1.0], [3.0]]])
     >>> seen = day_night(day, day / 2)
-    >>> seen.difference, seen.firing_difference, seen.correlation
-    (1.0, 0.0, 1.0)
+    >>> seen.difference, seen.firing_difference
+    (1.0, 0.0)
     """
     if pre_day.shape != pre_night.shape:
         raise ShapeError(
@@ -126,20 +125,11 @@ def day_night(
     day = day or activation_range(pre_day, saturation)
     night = activation_range(pre_night, saturation)
     distance = float(np.abs(pre_night - pre_day).mean(dtype=np.float64))
-    product = float(
-        np.einsum("i,i->", _centred(pre_day, day.mean), _centred(pre_night, night.mean))
-    )
-    correlation = None
-    if day.std > 0 and night.std > 0:
-        # Rounding may leave the unit interval by an ulp.
-        exact = product / pre_day.size / (day.std * night.std)
-        correlation = min(1.0, max(-1.0, exact))
     return DayNight(
         day,
         night,
         difference=distance / day.std if day.std > 0 else None,
         firing_difference=night.firing - day.firing,
-        correlation=correlation,
     )
 
 
@@ -159,11 +149,7 @@ def _percentile(ranked: np.ndarray, q: float) -> float:
     return low + (place - below) * (high - low)
 
 
-def _centred(pre: np.ndarray, mean: float) -> np.ndarray:
-    return pre.ravel().astype(np.float64) - mean
-
-
 def _mean_and_std(pre: np.ndarray) -> tuple[float, float]:
-    mean = float(pre.mean(dtype=np.float64))
-    centred = _centred(pre, mean)
-    return mean, float(np.sqrt(np.dot(centred, centred) / pre.size))
+    # OpenCV adds in float64 without a float64 copy of the whole layer.
+    mean, std = cv2.meanStdDev(np.ascontiguousarray(pre).reshape(-1, 1))
+    return float(mean[0, 0]), float(std[0, 0])

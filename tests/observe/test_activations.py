@@ -106,16 +106,12 @@ def test_day_and_night_are_what_plain_numpy_says():
     wide_day, wide_night = day.astype(float), night.astype(float)
     distance = np.abs(wide_night - wide_day).mean() / wide_day.std()
     assert found.difference == pytest.approx(distance, rel=1e-6)
-    expected = np.corrcoef(wide_day.ravel(), wide_night.ravel())[0, 1]
-    assert 0.3 < expected < 0.9
-    assert found.correlation == pytest.approx(expected, rel=1e-6)
     assert found.firing_difference == pytest.approx((night > 0).mean() - (day > 0).mean())
 
 
-def test_a_dimmed_scene_correlates_fully_and_loses_half():
+def test_a_dimmed_scene_loses_half():
     day = np.array([[[2.0], [-2.0]], [[4.0], [-4.0]]], np.float32)
     found = day_night(day, day / 2)
-    assert found.correlation == pytest.approx(1.0)
     assert found.difference == pytest.approx(1.5 / np.sqrt(10))
     assert found.firing_difference == 0.0
 
@@ -128,22 +124,12 @@ def test_fewer_firing_at_night_is_negative():
 def test_the_same_image_twice_does_not_differ():
     found = day_night(pre_of(), pre_of())
     assert (found.difference, found.firing_difference) == (0.0, 0.0)
-    assert found.correlation == pytest.approx(1.0)
 
 
-def test_rounding_keeps_the_correlation_within_one():
-    for seed in range(40):
-        pre = pre_of((5, 7, 2), seed)
-        for sign in (1, -1):
-            correlation = day_night(pre, sign * pre).correlation
-            assert correlation == pytest.approx(sign) and abs(correlation) <= 1.0
-
-
-def test_a_flat_side_has_no_correlation():
+def test_a_flat_day_has_no_difference():
     flat, lively = np.full((3, 4, 2), 0.1, np.float32), pre_of((3, 4, 2))
     dead_day, dead_night = day_night(flat, lively), day_night(lively, flat)
-    assert (dead_day.difference, dead_day.correlation) == (None, None)
-    assert dead_night.correlation is None
+    assert dead_day.difference is None
     expected = np.abs(lively - 0.1).mean() / lively.std()
     assert dead_night.difference == pytest.approx(expected, rel=1e-5)
 
