@@ -31,7 +31,8 @@ def constants_code(target: str, gain: np.ndarray, bias: np.ndarray) -> str:
     ])
     <BLANKLINE>
     """
-    mean, std = _listed(-bias / gain), _listed(1 / gain)
+    # Subtracting from zero gives no minus zero.
+    mean, std = _listed(0.0 - bias / gain), _listed(1 / gain)
     if target == "numpy":
         return f"""import numpy as np
 

@@ -41,7 +41,7 @@ class Counts:
         """Count the levels of uint8 or uint16 pixels ``(H, W, C)``."""
         if pixels.dtype not in (np.uint8, np.uint16):
             raise ShapeError(f"expected uint8 or uint16 pixels to count, got {pixels.dtype}.")
-        levels = 256 ** pixels.dtype.itemsize
+        levels = 256**pixels.dtype.itemsize
         height, width, channels = pixels.shape
         table = np.zeros((channels, levels), np.int64)
         rows = max(1, _PIXELS_A_BLOCK // max(1, width))
@@ -143,5 +143,3 @@ def _weighted(table: np.ndarray, power: int) -> tuple[int, ...]:
     if ceiling < 2**63:
         return tuple(int(row @ levels) for row in table)
     return tuple(sum(map(int.__mul__, row.tolist(), levels.tolist())) for row in table)
-
-

@@ -87,7 +87,13 @@ class Moments:
     def percentile(self, q: float) -> np.ndarray:
         """Return the ``q``-th percentile per channel, to within one bin of the table."""
         position = q / 100 * (self.count - 1)
+        below = int(np.floor(position))
+        above = min(below + 1, self.count - 1)
         reached = np.cumsum(self.table, axis=1)
-        bins = np.array([np.searchsorted(row, position, side="right") for row in reached])
+        first, second = (
+            np.array([np.searchsorted(row, place, side="right") for row in reached])
+            for place in (below, above)
+        )
+        bins = first + (position - below) * (second - first)
         centres = self.value_range.low + (bins + 0.5) / FLOAT_BINS * self.value_range.span
         return np.clip(centres, self.low, self.high)

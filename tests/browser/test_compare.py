@@ -136,7 +136,8 @@ def test_junk_in_the_address_falls_back_to_defaults(open_page):
 
 def test_address_brings_back_the_view(open_page):
     shown = [("photos", "One scene, three exposures"), ("ev", "1.5"), ("kelvin", "3000")]
-    shown += [("methods", nv.METHODS[name].about.short) for name in ("dataset_zscore", "grey_world")]
+    names = ("dataset_zscore", "grey_world")
+    shown += [("methods", nv.METHODS[name].about.short) for name in names]
     shown += [("map", "Zero at grey"), ("scale", "Same scale")]
     path = "/?" + urlencode(shown)
     first, second = open_page(path), open_page(path)

@@ -1,0 +1,279 @@
+"""What every method in the registry promises, checked on every one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+import normviz as nv
+from normviz.errors import NotFittedError, ParameterError, ShapeError
+from normviz.images import ValueRange
+
+KEYS = list(nv.METHODS)
+
+
+def photo(height=17, width=11, channels=3, seed=0) -> np.ndarray:
+    """Smooth shading with grain in the middle of the range, so that gain and offset have room."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    shade = 90 + 50 * np.sin(x / 3)[..., None] + 30 * np.cos(y[..., None] / 5 + np.arange(channels))
+    return np.clip(shade + rng.normal(0, 8, (height, width, channels)), 0, 255).astype(np.uint8)
+
+
+def fitted(key: str, channels: int = 3):
+    images = [nv.image_of(photo(channels=channels, seed=seed)) for seed in range(3)]
+    kind = nv.METHODS[key]
+    method = kind(preset="mnist") if key == "published" and channels == 1 else kind()
+    return method.fit(nv.scan(images, mean_image=16))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("key", KEYS)
+def test_shape_type_and_untouched_read_only_input(key, channels):
+    pixels = photo(channels=channels)
+    before = pixels.copy()
+    pixels.flags.writeable = False
+    done = fitted(key, channels)(pixels)
+    assert done.shape == (17, 11, channels) and done.dtype == np.float32
+    np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_view_with_strides_gives_what_its_copy_gives(key):
+    view = photo(34, 22)[::2, ::-2]
+    method = fitted(key)
+    np.testing.assert_array_equal(method(view), method(np.ascontiguousarray(view)))
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (90, 90, 90), (200, 0, 31)])
+@pytest.mark.parametrize("size", [(1, 1), (6, 9)])
+@pytest.mark.parametrize("key", KEYS)
+def test_flat_images_stay_finite(key, size, colour):
+    pixels = np.full((*size, 3), colour, np.uint8)
+    method = fitted(key)
+    assert np.isfinite(method(pixels)).all()
+    about = method.method.about
+    if (
+        len(set(colour)) == 1
+        and about.scope in ("image", "local")
+        and "offset" in about.invariances
+    ):
+        assert not method(pixels).any()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_batch_is_its_images_one_by_one(key):
+    batch = np.stack([photo(seed=seed) for seed in range(4)])
+    method = fitted(key)
+    np.testing.assert_array_equal(method(batch), np.stack([method(one) for one in batch]))
+    assert method(batch[:0]).shape == (0, 17, 11, 3)
+    assert method.reference(batch[:0]).shape == (0, 17, 11, 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("key", KEYS)
+def test_the_fast_path_is_the_definition_at_every_depth(key, dtype):
+    levels = photo().astype(np.float64)
+    scaled = {np.uint8: levels, np.uint16: levels * 257, np.float32: levels / 255}[dtype]
+    pixels = scaled.astype(dtype)
+    method = fitted(key)
+    reference = method.reference(photo())
+    # float32 sees differences of fractions near 1e-7; a gain of 255 makes them 3e-5.
+    tolerance = 2e-6 * max(1.0, np.abs(reference).max())
+    if key == "white_patch" and dtype == np.float32:
+        # Percentiles of floats are known to one of 65,536 bins.
+        tolerance = 4 / 65536
+    np.testing.assert_allclose(method(pixels), reference, rtol=1e-5, atol=tolerance)
+    np.testing.assert_allclose(method.reference(pixels), reference, rtol=1e-5, atol=tolerance)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_affine_says_what_the_call_does(key):
+    method, image = fitted(key), nv.image_of(photo())
+    pair = method.affine(nv.image_statistics(image))
+    if pair is None:
+        assert method.method.about.scope == "local" or "mean_image" in method.constants
+        return
+    expected = image.pixels.astype(float) * pair.gain + pair.bias
+    np.testing.assert_allclose(method(image.pixels), expected, rtol=1e-6, atol=1e-6)
+
+
+# A gain about black needs a value range that starts at 0, with room for what it makes.
+ROOM = (0.0, 40.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    gain=arrays.arrays(float, 3, elements=st.floats(0.3, 3.0)),
+    offset=arrays.arrays(float, 3, elements=st.floats(-0.2, 2.0)),
+    key=st.sampled_from(KEYS),
+)
+def test_promised_invariances_hold(gain, offset, key):
+    method = fitted(key)
+    u = photo() / 255.0 + 0.25
+    base = method.reference(u, ROOM)
+    changes = {
+        "gain": gain[0] * u,
+        "offset": u + offset[0],
+        "channel_gain": gain * u,
+        "channel_offset": u + offset,
+        "colour_cast": gain * u,
+    }
+    for name in method.method.about.invariances:
+        done = method.reference(changes[name], ROOM)
+        if name == "colour_cast":
+            done = done * (base.mean() / done.mean())
+        np.testing.assert_allclose(
+            done, base, rtol=1e-6, atol=1e-7 * np.abs(base).max(), err_msg=name
+        )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_not_promised_is_seen(key):
+    method = fitted(key)
+    u = photo() / 255.0 + 0.25
+    base = method.reference(u, ROOM)
+    gain, offset = np.array([0.5, 1.0, 2.0]), np.array([0.0, 0.3, 0.7])
+    changes = {
+        "gain": 2 * u,
+        "offset": u + 0.5,
+        "channel_gain": gain * u,
+        "channel_offset": u + offset,
+    }
+    for name, changed in changes.items():
+        if name not in method.method.about.invariances:
+            away = np.abs(method.reference(changed, ROOM) - base).max()
+            assert away > 1e-3 * np.abs(base).max(), name
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_shuffled_pixels_give_the_shuffled_result_where_promised(key):
+    method, pixels = fitted(key), photo()
+    order = np.random.default_rng(5).permutation(17 * 11)
+
+    def shuffle(image):
+        return image.reshape(-1, 3)[order].reshape(image.shape)
+
+    same = np.allclose(method(shuffle(pixels)), shuffle(method(pixels)), rtol=1e-5, atol=1e-5)
+    assert same == method.method.about.shuffles
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_inverse_gives_the_pixels_back_where_promised(key):
+    method, pixels = fitted(key), photo()
+    if method.method.about.invertible:
+        np.testing.assert_allclose(method.inverse(method.reference(pixels)), pixels, atol=1e-9)
+        back = method.inverse(method.reference(pixels), (0.0, 1.0))
+        np.testing.assert_allclose(back, pixels / 255.0, atol=1e-9)
+    else:
+        with pytest.raises(ParameterError, match="cannot be undone"):
+            method.inverse(method(pixels))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_json_brings_back_the_same_bits(key):
+    method = fitted(key)
+    again = nv.from_json(method.to_json())
+    assert again.method == method.method and again.constants.keys() == method.constants.keys()
+    np.testing.assert_array_equal(again(photo(seed=9)), method(photo(seed=9)))
+
+
+_LCN = '{"format": "normviz-fitted/1", "method": "lcn", "constants": {}, "parameters": '
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": "normviz-fitted/1", "method": "magic"}',
+        _LCN + '{"window": 8}}',
+        _LCN + '{"w": 9}}',
+        _LCN + "7}",
+    ],
+)
+def test_damaged_json_is_refused_with_a_sentence(text):
+    with pytest.raises(ParameterError):
+        nv.from_json(text)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_wrong_input_is_named(key):
+    method = fitted(key)
+    with pytest.raises(ShapeError, match="shape"):
+        method(np.zeros((5, 5), np.uint8))
+    with pytest.raises(ShapeError, match="int32"):
+        method(np.zeros((5, 5, 3), np.int32))
+    bad = np.full((4, 5, 3), 0.5, np.float32)
+    bad[2, 3, 1] = np.nan
+    with pytest.raises(ShapeError, match="NaN at row 2, column 3, channel 1"):
+        method(bad)
+    if any(value.shape[-1:] == (3,) for value in method.constants.values()):
+        with pytest.raises(ShapeError, match="3-channel"):
+            method(photo(channels=1))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_needs_numbers_says_so(key):
+    kind = nv.METHODS[key]
+    if kind.about.scope in ("dataset", "batch"):
+        with pytest.raises(NotFittedError, match="needs the numbers of a dataset"):
+            kind().fit()
+    else:
+        assert kind().fit()(photo()).shape == (17, 11, 3)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_parameters_outside_their_bounds_are_named(key):
+    kind = nv.METHODS[key]
+    for field in dataclasses.fields(kind):
+        facts = field.metadata
+        wrong = ["nonsense", None]
+        if facts["choices"] is None:
+            wrong += [facts["low"] - 1, facts["high"] + 1, float("nan")]
+            assert facts["low"] <= field.default <= facts["high"]
+        else:
+            assert field.default in facts["choices"]
+        for value in wrong:
+            with pytest.raises(ParameterError, match=facts["label"].replace("(", r"\(")):
+                kind(**{field.name: value})
+        assert facts["label"] and facts["help"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_about_block_is_whole(key):
+    kind = nv.METHODS[key]
+    about = kind.about
+    assert kind.key == key and kind.__doc__ and ">>>" in kind.__doc__
+    for text in (about.title, about.short, about.formula, about.summary, about.loses, about.flat):
+        assert text.strip()
+    assert about.unit and about.sources and about.nominal[0] < about.nominal[1]
+    assert (about.scope == "fixed") == (about.reduces == ())
+    assert ("N" in about.reduces) == (about.scope in ("dataset", "batch"))
+
+
+def test_short_names_are_unique_since_addresses_hold_them():
+    shorts = [kind.about.short for kind in nv.METHODS.values()]
+    assert len(set(shorts)) == len(shorts)
+
+
+def test_fitting_changes_nothing_it_was_given():
+    method = nv.METHODS["dataset_zscore"]()
+    stats = nv.scan([nv.image_of(photo())])
+    mean = stats.fraction_mean.copy()
+    done = method.fit(stats)
+    assert method == nv.METHODS["dataset_zscore"]()
+    np.testing.assert_array_equal(stats.fraction_mean, mean)
+    with pytest.raises(ValueError, match="read-only"):
+        done.constants["mean"][0] = 0
+
+
+def test_value_range_of_integers_cannot_be_declared_otherwise():
+    with pytest.raises(ShapeError, match="value range"):
+        fitted("lcn")(photo(), ValueRange(0, 1))

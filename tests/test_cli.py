@@ -1,0 +1,124 @@
+"""The shell's commands: what they print and write, and the codes they end with."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+import normviz as nv
+from normviz.cli import DONE, FAILED, PARTLY, USAGE, main
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two PNGs in class folders."""
+    rng = np.random.default_rng(3)
+    for at, label in enumerate(("cat", "dog")):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        pixels = rng.integers(0, 256, (9 + at, 13, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(tmp_path / "set" / label / f"{at}.png")
+    return tmp_path / "set"
+
+
+def test_stats_writes_the_documented_record(folder, tmp_path, capsys):
+    out = tmp_path / "stats.json"
+    assert main(["stats", str(folder), "--out", str(out)]) == DONE
+    record = json.loads(out.read_text())
+    photos = list(nv.read(str(folder)))
+    pixels = np.concatenate([photo.pixels.reshape(-1, 3) for photo in photos]).astype(float)
+    np.testing.assert_allclose(record["mean"], pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(record["std"]["pooled"], pixels.std(axis=0), rtol=1e-12)
+    stds = [photo.pixels.reshape(-1, 3).std(axis=0) for photo in photos]
+    np.testing.assert_allclose(record["std"]["mean_of_images"], np.mean(stds, axis=0), rtol=1e-9)
+    total = np.add(record["variance"]["within"], record["variance"]["between"])
+    np.testing.assert_allclose(total, pixels.var(axis=0), rtol=1e-9)
+    assert record["images"] == 2 and record["unreadable"] == 0 and record["channels"] == 3
+    assert record["value_range"] == [0, 255]
+    assert record["min"] == pixels.min(axis=0).tolist()
+    assert record["percentiles"]["50"] == np.median(pixels, axis=0).tolist()
+    assert "transform" in record and sorted(p.name for p in tmp_path.iterdir()) == [
+        "set",
+        "stats.json",
+    ]
+
+
+def test_stats_prints_a_table_with_ready_constants(folder, capsys):
+    assert main(["stats", str(folder)]) == DONE
+    said = capsys.readouterr().out
+    stats = nv.scan(nv.read(str(folder)))
+    assert f"mean=[{stats.fraction_mean[0]:.4f}, " in said
+    assert "std, mean of images" in said and "variance between images" in said
+
+
+def test_an_unreadable_file_is_named_and_the_others_go_on(folder, capsys):
+    (folder / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    assert main(["stats", str(folder), "--json"]) == PARTLY
+    said = capsys.readouterr()
+    assert json.loads(said.out)["images"] == 2 and json.loads(said.out)["unreadable"] == 1
+    assert "broken.png" in said.err and "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["stats", "nowhere.zip"], "nowhere.zip"),
+        (["apply", "x", "--method", "magic", "--out", "o"], "there is no method 'magic'"),
+        (["apply", "x", "--method", "lcn", "--set", "window=8", "--out", "o"], "odd"),
+        (["apply", "x", "--method", "lcn", "--set", "w=8", "--out", "o"], "lcn has window"),
+    ],
+)
+def test_failures_are_one_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == FAILED
+    said = capsys.readouterr().err
+    assert sentence in said and "Traceback" not in said
+    assert not (tmp_path / "o").exists()
+
+
+def test_wrong_usage_and_help(capsys):
+    assert main([]) == USAGE
+    assert main(["stats", "x", "--frobnicate"]) == USAGE
+    for command in ("app", "stats", "apply", "methods"):
+        assert main([command, "--help"]) == DONE
+        assert f"example:  python -m normviz {command}" in capsys.readouterr().out
+
+
+def test_apply_writes_what_the_method_returns(folder, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", "dataset_zscore", "--out", str(out)]
+    assert main(arguments) == DONE
+    manifest = json.loads((out / "manifest.json").read_text())
+    fitted = nv.from_json((out / "fitted.json").read_text())
+    photos = nv.read(str(folder))
+    expected = nv.METHODS["dataset_zscore"]().fit(nv.scan(photos))
+    assert [entry["label"] for entry in manifest["images"]] == ["cat", "dog"]
+    for entry, photo in zip(manifest["images"], photos, strict=True):
+        values = np.load(out / entry["file"], allow_pickle=False)
+        np.testing.assert_array_equal(values, expected(photo.pixels))
+        np.testing.assert_array_equal(values, fitted(photo.pixels))
+    assert main(arguments) == FAILED  # the folder has files in it now
+    assert main([*arguments, "--force"]) == DONE
+
+
+def test_apply_fits_on_a_preset_and_writes_pictures(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", "dataset_zscore", "--out", str(out)]
+    assert main([*arguments, "--fit-on", "preset:imagenet", "--format", "png", "--json"]) == DONE
+    manifest = json.loads(capsys.readouterr().out)
+    photo = nv.read(str(folder))[0]
+    values = nv.METHODS["published"]().fit()(photo.pixels)
+    low, high = manifest["images"][0]["black_white"]
+    assert (low, high) == (float(values.min()), float(values.max()))
+    with PillowImage.open(out / manifest["images"][0]["file"]) as picture:
+        shown = np.asarray(picture)
+    np.testing.assert_array_equal(shown, np.floor((values - low) / (high - low) * 255 + 0.5))
+
+
+def test_methods_lists_the_registry(capsys):
+    assert main(["methods", "--json"]) == DONE
+    listed = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in listed] == list(nv.METHODS)
+    assert listed[12]["parameters"] == {"window": 9}
