@@ -136,7 +136,7 @@ def _frame_bytes(response: dict) -> int:
 
 def opening(browser: Browser, url: str, rounds: int) -> dict:
     """Open the page with a warm browser cache and a warm server; times are in ms."""
-    context = browser.new_context(viewport={"width": 1280, "height": 2200})
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
     pictures, everything = [], []
     for turn in range(rounds + 1):
         page = context.new_page()
@@ -177,13 +177,13 @@ def main() -> None:
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             record = {"open_warm": opening(browser, url, 7)}
-            page = browser.new_page(viewport={"width": 1280, "height": 2200})
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(url)
             page.wait_for_selector("[data-drawn]", state="attached")
             settle(page)
             record["four_bundled_photos"] = changes(page, asked.rounds)
             page.close()
-            page = browser.new_page(viewport={"width": 1280, "height": 2200})
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
             page.goto(f"{url}/?source=My+files")
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "photo_12mp.jpg"

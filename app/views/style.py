@@ -10,7 +10,7 @@ _CSS = """<style>
 .stMainBlockContainer { padding: 3.75rem 1.75rem 4rem; max-width: 1800px; }
 .stMainBlockContainer h4 { text-wrap: pretty; font-weight: 600; line-height: 1.4; }
 @media (max-width: 700px) {
-  .st-key-grid { overflow-x: auto; }
+  .st-key-grid { overflow-x: auto; overflow-y: hidden; }
 }
 </style>"""
 

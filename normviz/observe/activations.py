@@ -124,7 +124,8 @@ def day_night(
         )
     day = day or activation_range(pre_day, saturation)
     night = activation_range(pre_night, saturation)
-    distance = float(np.abs(pre_night - pre_day).mean(dtype=np.float64))
+    # OpenCV's L1 norm adds in float64 without an array of differences.
+    distance = cv2.norm(_flat(pre_night), _flat(pre_day), cv2.NORM_L1) / pre_day.size
     return DayNight(
         day,
         night,
@@ -151,5 +152,9 @@ def _percentile(ranked: np.ndarray, q: float) -> float:
 
 def _mean_and_std(pre: np.ndarray) -> tuple[float, float]:
     # OpenCV adds in float64 without a float64 copy of the whole layer.
-    mean, std = cv2.meanStdDev(np.ascontiguousarray(pre).reshape(-1, 1))
+    mean, std = cv2.meanStdDev(_flat(pre))
     return float(mean[0, 0]), float(std[0, 0])
+
+
+def _flat(pre: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pre).reshape(-1, 1)
