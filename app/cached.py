@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -59,18 +60,45 @@ def bytes_of(value: Any) -> int:
 
 _STORE: LRUCache = LRUCache(Limits.from_environment().max_memory_bytes, getsizeof=bytes_of)
 _LOCK = threading.RLock()
+_BUILDING: dict[tuple, Future] = {}
+_POOL = ThreadPoolExecutor(2)
+
+
+def together(tasks: Sequence[Callable[[], Any]]) -> None:
+    """Run tasks whose results :func:`remembered` keeps, two at a time; errors stay unseen here.
+
+    Whoever asks for such a result afterwards gets it, or the error.
+    """
+    wait([_POOL.submit(task) for task in tasks])
 
 
 def remembered(key: tuple, build: Callable[[], T]) -> T:
-    """Return what is stored under ``key``, else build and store it (unless it is too large)."""
+    """Return what is stored under ``key``, else build and store it (unless it is too large).
+
+    Whoever asks while it is being built waits for that result.
+    """
     with _LOCK:
         if key in _STORE:
             return _STORE[key]
-    value = build()
+        pending = _BUILDING.get(key)
+        mine = pending is None
+        if mine:
+            pending = _BUILDING[key] = Future()
+    if not mine:
+        return pending.result()
+    try:
+        value = build()
+    except BaseException as error:
+        with _LOCK:
+            del _BUILDING[key]
+        pending.set_exception(error)
+        raise
     with _LOCK:
         # A single value over the whole budget is used once and not kept.
         if bytes_of(value) <= _STORE.maxsize:
             _STORE[key] = value
+        del _BUILDING[key]
+    pending.set_result(value)
     return value
 
 

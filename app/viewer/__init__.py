@@ -177,8 +177,9 @@ def show(
     message, parts = packed(columns, rows, cells, display_label)
     # Without a gap the elements that only carry bytes take no room.
     with st.container(gap=None):
-        for digest, data in parts.items():
-            _COMPONENT(data=digest.encode() + data, key=f"{key}-{digest}")
+        # Keyed by place, not by content: new bytes then reach an element that is mounted already.
+        for place, (digest, data) in enumerate(parts.items()):
+            _COMPONENT(data=digest.encode() + data, key=f"{key}-part-{place}")
         _COMPONENT(data={"key": key, **message}, key=key)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.cached import ranges
+from functools import partial
+
+from app.cached import ranges, together
 from app.selection import Column, Row, Selection
 from normviz.display import Extent, windows
 from normviz.errors import NormvizError
@@ -21,6 +23,13 @@ def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
 
 def panels_of(chosen: Selection) -> dict[tuple[int, str], Ranges | str]:
     """(image index, method) → the panel's numbers or its sentence, for all panels."""
+    slow = [
+        partial(measured, chosen, row, column)
+        for row in chosen.rows
+        for column in chosen.shown
+        if not column.method.about.shuffles
+    ]
+    together(slow)
     return {
         (row.index, column.name): measured(chosen, row, column)
         for row in chosen.rows

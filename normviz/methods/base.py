@@ -21,7 +21,7 @@ import numpy as np
 from normviz.errors import NotFittedError, ParameterError, ShapeError
 from normviz.images import ValueRange, default_range, level_count, refuse_non_finite
 from normviz.methods import kernels
-from normviz.methods.code import TARGETS, constants_code
+from normviz.methods.code import TARGETS, constants_code, in_albumentations
 from normviz.statistics.image import ImageStatistics, summary_of
 
 FORMAT = "normviz-fitted/1"
@@ -98,10 +98,13 @@ class Method(ABC):
 
     key: ClassVar[str]
     about: ClassVar[About]
+    difference: ClassVar[str] = ""
+    """What Albumentations' own mode of this name does otherwise, for a comment in the code."""
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            check_parameter(self.about.title, spec, getattr(self, spec.name))
+            value = check_parameter(self.about.title, spec, getattr(self, spec.name))
+            object.__setattr__(self, spec.name, value)
 
     def fit(self, numbers: Any = None) -> Fitted:
         """Take the constants from ``numbers`` (statistics or a preset) and return them fitted.
@@ -143,7 +146,10 @@ class Method(ABC):
         raise NotImplementedError
 
     def snippet(self, target: str) -> str | None:
-        """Return code for ``target`` where the method is no list of constants, or None."""
+        """Return code for ``target`` where the method is no list of constants, or None.
+
+        ``"albumentations"`` is not asked for: it takes the NumPy text.
+        """
         return None
 
     def remark(self) -> str:
@@ -219,8 +225,10 @@ class Fitted:
             raise ParameterError(
                 f"{self.method.about.title} cannot be undone: {self.method.about.loses}"
             )
-        span = ValueRange(*value_range)
-        u = self.method.undo(np.asarray(values, np.float64), self.constants)
+        values, span = np.asarray(values, np.float64), _declared(value_range)
+        _check_shape(values)
+        self._match(values.shape[-1])
+        u = self.method.undo(values, self.constants)
         return span.low + u * span.span
 
     def code(self, target: str = "numpy") -> str:
@@ -247,6 +255,9 @@ class Fitted:
         if text is None and self.method.about.scope in ("fixed", "dataset", "batch"):
             pair = self.method.coefficients(self.constants, None)
             text = constants_code(target, *pair) if pair is not None else None
+        if text is None and target == "albumentations":
+            pixels = self.method.snippet("numpy")
+            text = in_albumentations(pixels, self.method.difference) if pixels else None
         return text + self.method.remark() if text is not None else None
 
     def to_json(self) -> str:
@@ -267,24 +278,20 @@ class Fitted:
         self, pixels: np.ndarray, value_range: tuple[float, float] | None
     ) -> tuple[np.ndarray, ValueRange]:
         pixels = np.asarray(pixels)
-        if pixels.ndim not in (3, 4) or pixels.shape[-1] not in (1, 3):
-            raise ShapeError(
-                "expected pixels (height, width, channels) or a batch of them with 1 or 3 "
-                f"channels last, got shape {pixels.shape}."
-            )
-        if level_count(pixels.dtype) is None and not np.issubdtype(pixels.dtype, np.floating):
-            raise ShapeError(f"expected uint8, uint16 or float pixels, got {pixels.dtype}.")
+        _check_shape(pixels)
+        implied = default_range(pixels.dtype)
+        span = implied if value_range is None else _declared(value_range)
         if np.issubdtype(pixels.dtype, np.floating):
             refuse_non_finite(pixels, "the image")
-        elif value_range is not None and tuple(value_range) != default_range(pixels.dtype):
+            _check_inside(pixels, span)
+        elif level_count(pixels.dtype) is None:
+            raise ShapeError(f"expected uint8, uint16 or float pixels, got {pixels.dtype}.")
+        elif span != implied:
             raise ShapeError(
-                f"{pixels.dtype} pixels have the value range "
-                f"{tuple(default_range(pixels.dtype))}, not {tuple(value_range)}."
+                f"{pixels.dtype} pixels have the value range {tuple(implied)}, not {tuple(span)}."
             )
-        if 0 in pixels.shape[-3:]:
-            raise ShapeError(f"the image is empty (shape {pixels.shape}).")
         self._match(pixels.shape[-1])
-        return pixels, ValueRange(*(value_range or default_range(pixels.dtype)))
+        return pixels, span
 
     def _match(self, channels: int) -> None:
         for value in self.constants.values():
@@ -301,10 +308,45 @@ class Fitted:
             own = ImageStatistics(pixels.shape[0], pixels.shape[1], summary_of(pixels, span))
         pair = self.method.coefficients(self.constants, own)
         if pair is None:
-            u = kernels.affine(pixels, np.array(1 / span.span), np.array(-span.low / span.span))
+            zero = span.low
+            if "offset" in self.method.about.invariances:
+                # Not seen by the method; without it float32 keeps all its digits for contrast.
+                zero = float(pixels.mean(dtype=np.float64))
+            u = kernels.affine(pixels, np.array(1 / span.span), np.array(-zero / span.span))
             return self.method.definition(u, self.constants).astype(np.float32, copy=False)
         gain, bias = pair
         return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)
+
+
+def _check_shape(pixels: np.ndarray) -> None:
+    if pixels.ndim not in (3, 4) or pixels.shape[-1] not in (1, 3):
+        raise ShapeError(
+            "expected pixels (height, width, channels) or a batch of them with 1 or 3 "
+            f"channels last, got shape {pixels.shape}."
+        )
+    if 0 in pixels.shape[-3:]:
+        raise ShapeError(f"the image is empty (shape {pixels.shape}).")
+
+
+def _declared(value_range: tuple[float, float]) -> ValueRange:
+    span = ValueRange(*map(float, value_range))
+    if not (np.isfinite(span).all() and span.low < span.high):
+        raise ShapeError(f"the value range {tuple(span)} is empty or endless; give (low, high).")
+    return span
+
+
+def _check_inside(pixels: np.ndarray, span: ValueRange) -> None:
+    """Refuse floats outside of the declared range: 0…255 taken for 0…1 is a silent mistake."""
+    if not pixels.size:
+        return
+    low, high = float(pixels.min()), float(pixels.max())
+    # A float32 pixel may round just past a bound that was given as float64.
+    slack = 1e-6 * max(abs(span.low), abs(span.high))
+    if low < span.low - slack or high > span.high + slack:
+        raise ShapeError(
+            f"float pixels from {low:g} to {high:g} leave the value range {span.low:g}…"
+            f"{span.high:g}. Declare theirs, such as value_range=(0, 255)."
+        )
 
 
 def parameter(
@@ -322,23 +364,30 @@ def parameter(
     return dataclasses.field(default=default, metadata={**facts, "choices": choices, "unit": unit})
 
 
-def check_parameter(owner: str, spec: dataclasses.Field, value: Any) -> None:
-    """Raise :class:`ParameterError` unless ``value`` fits the field's bounds or choices."""
+def check_parameter(owner: str, spec: dataclasses.Field, value: Any) -> Any:
+    """Return ``value`` as a plain Python value of the field's type, so that JSON can hold it.
+
+    Raises :class:`ParameterError` unless it fits the field's bounds or choices.
+    """
     facts = spec.metadata
     name = f"{owner}: {facts['label']}"
+    kind: type = type(spec.default)
     if facts["choices"] is not None:
-        if value not in facts["choices"]:
-            allowed = ", ".join(map(str, facts["choices"]))
-            raise ParameterError(f"{name} is one of {allowed}; got {value!r}.")
-        return
-    if isinstance(spec.default, bool) or isinstance(value, bool):
-        if not (isinstance(value, bool) and isinstance(spec.default, bool)):
-            raise ParameterError(f"{name} got {value!r}, a value of another type.")
-        return
-    kinds = (int, np.integer) if isinstance(spec.default, int) else (int, float, np.number)
-    in_bounds = isinstance(value, kinds) and facts["low"] <= value <= facts["high"]
-    if not in_bounds:
-        whole = "a whole number " if isinstance(spec.default, int) else ""
+        for choice in facts["choices"]:
+            # 255.0 is the choice 255, but True is not the choice 1.
+            if isinstance(value, bool) == isinstance(choice, bool) and value == choice:
+                return choice
+        allowed = ", ".join(map(str, facts["choices"]))
+        raise ParameterError(f"{name} is one of {allowed}; got {value!r}.")
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ParameterError(f"{name} is True or False; got {value!r}.")
+        return value
+    numbers = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+    is_number = isinstance(value, numbers) and not isinstance(value, bool)
+    if not (is_number and facts["low"] <= value <= facts["high"]):
+        whole = "a whole number " if kind is int else ""
         raise ParameterError(
             f"{name} is {whole}from {facts['low']:g} to {facts['high']:g}; got {value!r}."
         )
+    return kind(value)

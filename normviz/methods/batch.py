@@ -63,11 +63,12 @@ class BatchZScore(Method):
                 f"{self.about.title} draws images, and a preset holds none. Fit it on images."
             )
         assert numbers is not None
+        channels = numbers.channels  # refuses an empty set
         rng = np.random.default_rng(self.seed)
         size = min(self.batch_size, numbers.images)
         drawn = np.sort(rng.choice(numbers.images, size=size, replace=False))
         rows = [numbers.rows[index] for index in drawn]
-        spreads = [row.spread(numbers.channels) for row in rows]
+        spreads = [row.spread(channels) for row in rows]
         weights = np.array([[row.pixels] for row in rows], np.float64)
         weights /= weights.sum()
         means, variances = (np.array(values) for values in zip(*spreads, strict=True))

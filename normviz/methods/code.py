@@ -1,8 +1,9 @@
 """Code that does a fitted normalization elsewhere, as text that runs as it stands.
 
-Every text defines ``normalize(image)`` for 8-bit RGB: (H, W, C) arrays, for torchvision (C, H, W)
-tensors. Methods of one gain and bias a channel share the templates here; the others bring their
-own text (:meth:`Method.snippet`).
+Every text defines ``normalize(image)`` for 8-bit pixels: arrays ``(H, W, C)`` in RGB order, for
+torchvision tensors ``(C, H, W)``. Methods of one gain and bias a channel share the templates of
+:func:`constants_code`; the others bring their own text (:meth:`Method.snippet`), and for
+Albumentations their NumPy text is wrapped.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ def constants_code(target: str, gain: np.ndarray, bias: np.ndarray) -> str:
     ])
     <BLANKLINE>
     """
+    gain, bias = np.broadcast_arrays(np.atleast_1d(gain), np.atleast_1d(bias))
     # Subtracting from zero gives no minus zero.
-    mean, std = _listed(0.0 - bias / gain), _listed(1 / gain)
+    mean, std = 0.0 - bias / gain, 1 / gain
     if target == "numpy":
         return f"""import numpy as np
 
-MEAN = np.array({mean})  # of values in 0…1, channels as in the image
-STD = np.array({std})
+MEAN = np.array({_listed(mean)})  # of values in 0…1, channels as in the image
+STD = np.array({_listed(std)})
 
 
 def normalize(image):
@@ -50,13 +52,16 @@ from torchvision.transforms import v2
 # image: uint8 tensor (C, H, W), RGB; mean and std are of values in 0…1
 normalize = v2.Compose([
     v2.ToDtype(torch.float32, scale=True),
-    v2.Normalize(mean={mean}, std={std}),
+    v2.Normalize(mean={_listed(mean)}, std={_listed(std)}),
 ])
 """
     if target == "albumentations":
+        # One number for all channels is given as such: a list of one fits grey images only.
+        one = len(mean) == 1
+        shown = (_number(mean[0]), _number(std[0])) if one else (_listed(mean), _listed(std))
         return f"""import albumentations as A
 
-TRANSFORM = A.Normalize(mean={mean}, std={std}, max_pixel_value=255.0)
+TRANSFORM = A.Normalize(mean={shown[0]}, std={shown[1]}, max_pixel_value=255.0)
 
 
 def normalize(image):
@@ -74,5 +79,29 @@ def normalize(image):
 """
 
 
+def in_albumentations(numpy_code: str, difference: str = "") -> str:
+    """Return NumPy code as a step for ``A.Compose``.
+
+    ``difference`` says, as a comment, what Albumentations' own mode does otherwise.
+    """
+    anchor = "import cv2\n" if "import cv2\n" in numpy_code else "import numpy as np\n"
+    body = numpy_code.replace(anchor, f"import albumentations as A\n{anchor}", 1)
+    body = body.replace("def normalize(image):", "def normalize_pixels(image, **_):")
+    comment = "".join(f"# {line}\n" for line in difference.splitlines())
+    return f"""{body}
+
+{comment}TRANSFORM = A.Lambda(image=normalize_pixels, name="normalize")
+
+
+def normalize(image):
+    return TRANSFORM(image=image)["image"]
+"""
+
+
 def _listed(values: np.ndarray) -> str:
-    return "[" + ", ".join(f"{float(value):.10g}" for value in np.atleast_1d(values)) + "]"
+    return "[" + ", ".join(map(_number, values)) + "]"
+
+
+def _number(value: float) -> str:
+    """Fifteen digits: as many as a published decimal keeps when it passes through a float64."""
+    return f"{float(value):.15g}"

@@ -72,12 +72,34 @@ def normalize(image):
     gain = np.divide(mean.mean(), mean, out=np.ones_like(mean), where=mean > 0)
     return (x * gain).astype(np.float32)
 """
+        if target == "torchvision":
+            return """import torch
+
+
+def normalize(image):
+    x = image.to(torch.float64) / 255
+    mean = x.mean(dim=(1, 2), keepdim=True)
+    gain = torch.where(mean > 0, mean.mean() / mean, 1.0)
+    return (x * gain).to(torch.float32)
+"""
+        if target == "keras":
+            return """from keras import ops
+
+
+def normalize(image):
+    x = ops.cast(image, "float32") / 255
+    mean = ops.mean(x, axis=(0, 1))
+    gain = ops.where(mean > 0, ops.mean(mean) / mean, 1.0)
+    return x * gain
+"""
         return None
 
 
 @dataclass(frozen=True)
 class WhitePatch(Method):
     """Scale each channel so that its brightest value is white: y_c = u_c / percentile_p(u_c).
+
+    Percentiles of integers are exact, those of floats known to 1/65,536 of the value range.
 
     >>> x = np.array([[[40, 20, 60], [80, 20, 30]]], np.uint8)
     >>> WhitePatch(percentile=100.0).fit()(x)[0].tolist()
@@ -139,5 +161,30 @@ def normalize(image):
     white = np.percentile(x, {self.percentile!r}, axis=(0, 1))
     gain = np.divide(1.0, white, out=np.ones_like(white), where=white > 0)
     return (x * gain).astype(np.float32)
+"""
+        if target == "torchvision":
+            return f"""import torch
+
+
+def normalize(image):
+    x = image.to(torch.float64) / 255
+    # Sorted by hand: torch.quantile refuses images of more than 16 million values.
+    levels = image.flatten(1).sort(dim=1).values.to(torch.float64) / 255
+    place = {self.percentile!r} / 100 * (levels.shape[1] - 1)
+    below, above = levels[:, int(place)], levels[:, min(int(place) + 1, levels.shape[1] - 1)]
+    white = (below + (place - int(place)) * (above - below)).view(-1, 1, 1)
+    return (x * torch.where(white > 0, 1 / white, 1.0)).to(torch.float32)
+"""
+        if target == "keras":
+            return f"""from keras import ops
+
+
+def normalize(image):
+    x = ops.cast(image, "float32") / 255
+    levels = ops.sort(ops.reshape(x, (-1, image.shape[-1])), axis=0)
+    place = {self.percentile!r} / 100 * (levels.shape[0] - 1)
+    below, above = levels[int(place)], levels[min(int(place) + 1, levels.shape[0] - 1)]
+    white = below + (place - int(place)) * (above - below)
+    return x * ops.where(white > 0, 1 / white, 1.0)
 """
         return None

@@ -114,7 +114,7 @@ class DatasetZScore(Method):
     epsilon: float = parameter(
         1e-7,
         "Floor of σ",
-        "A dataset whose images are all one colour has σ = 0; it is replaced by this.",
+        "A smaller σ is replaced by this: images that are all one colour have σ = 0.",
         low=1e-12,
         high=0.1,
         step=1e-7,
@@ -191,15 +191,15 @@ class DatasetMeanImage(Method):
         return y / self.scale + _fitted_to(y, constants["mean_image"])
 
     def snippet(self, target: str) -> str | None:
-        last = f"""    y = {self.scale} * (image / 255.0 - at_size(MEAN, image))
-    return y.astype(np.float32)
-"""
-        return _position_code(["MEAN"], last) if target == "numpy" else None
+        y = f"{self.scale} * (image / 255.0 - at_size(MEAN, image))"
+        return _position_code(target, ["MEAN"], y)
 
 
 @dataclass(frozen=True)
 class DatasetPixelZScore(Method):
     """z-score of each feature: y = (u − M) / max(S, ε) at every position and channel.
+
+    M and S are taken at the side that the set was scanned at, and resized to the image.
 
     >>> from normviz.images import image_of
     >>> from normviz.statistics import scan
@@ -217,17 +217,18 @@ class DatasetPixelZScore(Method):
         formula=r"y_{hwc} = \frac{x_{hwc} - M_{hwc}}{\max(S_{hwc}, \varepsilon)}",
         summary=(
             "Treats each position of each channel as a feature and standardizes it over the "
-            "dataset, as tabular data are."
+            "dataset, as tabular data are; mean and std image are resized to the picture."
         ),
         sources=(
             Source(
-                "Keras ImageDataGenerator and scikit-learn StandardScaler on flattened images",
+                "scikit-learn StandardScaler on flattened images, with a floor where it puts 1 for "
+                "S = 0",
                 "https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html",
             ),
             QUESTION,
         ),
         invariances=frozenset(),
-        loses="nothing where S exceeds ε: the same two images bring the picture back",
+        loses="nothing: the same two images bring the picture back",
         flat="becomes the mean image's negative around a constant, divided by the std image",
         unit="stds of that pixel",
         nominal=(0.0, 1.0),
@@ -238,7 +239,8 @@ class DatasetPixelZScore(Method):
     epsilon: float = parameter(
         1 / 255,
         "Floor of S",
-        "A position that never changes has S = 0; it is replaced by this (1/255 is one level).",
+        "A smaller S is replaced by this: a position that never changes has S = 0. 1/255 is one "
+        "8-bit level.",
         low=1e-6,
         high=0.2,
         step=0.001,
@@ -258,10 +260,9 @@ class DatasetPixelZScore(Method):
         return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
 
     def snippet(self, target: str) -> str | None:
-        last = f"""    std = np.maximum(at_size(STD, image), {self.epsilon!r})
-    return ((image / 255.0 - at_size(MEAN, image)) / std).astype(np.float32)
-"""
-        return _position_code(["MEAN", "STD"], last) if target == "numpy" else None
+        std = f"np.maximum(at_size(STD, image), {self.epsilon!r})"
+        y = f"(image / 255.0 - at_size(MEAN, image)) / {std}"
+        return _position_code(target, ["MEAN", "STD"], y)
 
     def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
@@ -284,14 +285,27 @@ def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     return resized(template, image.shape[-3], image.shape[-2])
 
 
-def _position_code(names: list[str], last_lines: str) -> str:
-    """Code that reads mean and std images from the fitted method's JSON, saved beside it."""
+def _position_code(target: str, names: list[str], y: str) -> str | None:
+    """Code that reads mean and std images from the fitted method's JSON, saved beside it.
+
+    ``y`` is the result as an expression of NumPy arrays; the PyTorch text works on a channels-last
+    view of the tensor, since OpenCV resizes the template in both.
+    """
+    if target not in ("numpy", "torchvision"):
+        return None
     loads = "\n".join(f'{name} = stored("{name.lower()}_image")' for name in names)
+    more_imports, last = "", f"    return ({y}).astype(np.float32)\n"
+    if target == "torchvision":
+        more_imports = "import torch\n"
+        last = f"""    image = image.permute(1, 2, 0).numpy()
+    y = {y}
+    return torch.from_numpy(y.astype(np.float32)).permute(2, 0, 1)
+"""
     return f"""import json
 
 import cv2
 import numpy as np
-
+{more_imports}
 # The fitted constants, downloaded beside this code ("Fitted constants (JSON)").
 with open("fitted.json") as file:
     CONSTANTS = json.load(file)["constants"]
@@ -308,8 +322,8 @@ def at_size(template, image):
     height, width = image.shape[:2]
     shrinks = height <= template.shape[0] and width <= template.shape[1]
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(template, (width, height), interpolation=method).reshape(image.shape)
+    return cv2.resize(template, (width, height), interpolation=method).reshape(height, width, -1)
 
 
 def normalize(image):
-{last_lines}"""
+{last}"""

@@ -80,6 +80,14 @@ def normalize(image):
     x = image.to(torch.float64) * ({self.scale} / 255)
     return (x - x.mean()).to(torch.float32)
 """
+        if target == "keras":
+            return f"""from keras import ops
+
+
+def normalize(image):
+    x = ops.cast(image, "float32") * ({self.scale} / 255)
+    return x - ops.mean(x)
+"""
         return None
 
 
@@ -93,6 +101,10 @@ class ImageStandardize(Method):
     """
 
     key = "image_standardize"
+    difference = (
+        'A.Normalize(normalization="image") differs: it divides levels by std + 1e-4 (no floor\n'
+        "of 1/sqrt(N)) and clips the result to -20…20."
+    )
     about = About(
         title="Per-image standardization",
         short="own mean, std",
@@ -112,7 +124,7 @@ class ImageStandardize(Method):
         ),
         invariances=frozenset({"gain", "offset"}),
         loses="the image's overall brightness and contrast (its mean and std are not kept)",
-        flat="becomes 0; the floor 1/√N keeps the division finite",
+        flat="becomes 0; below the floor 1/√N of σ the contrast stays as small as it is",
         unit="image stds",
         nominal=(0.0, 1.0),
         used_by="TensorFlow's CIFAR-10 tutorial, face recognition (FaceNet)",
@@ -156,11 +168,14 @@ def normalize(image):
     return ((x - x.mean()) / std).to(torch.float32)
 """
         if target == "keras":
-            return f"""import tensorflow as tf
+            return f"""from keras import ops
 
 
+# On TensorFlow, tf.image.per_image_standardization(x) does the second and third step.
 def normalize(image):
-    return tf.image.per_image_standardization(tf.cast(image, tf.float32) * ({self.scale} / 255))
+    x = ops.cast(image, "float32") * ({self.scale} / 255)
+    floor = (image.shape[0] * image.shape[1] * image.shape[2]) ** -0.5
+    return (x - ops.mean(x)) / ops.maximum(ops.std(x), floor)
 """
         return None
 
@@ -175,6 +190,10 @@ class ImageChannelStandardize(Method):
     """
 
     key = "image_channel_standardize"
+    difference = (
+        'A.Normalize(normalization="image_per_channel") differs: it divides levels by\n'
+        "std + 1e-4 (no floor) and clips the result to -20…20."
+    )
     about = About(
         title="Per-image per-channel standardization",
         short="own mean, std per channel",
@@ -187,8 +206,8 @@ class ImageChannelStandardize(Method):
         ),
         sources=(
             Source(
-                'Albumentations Normalize(normalization="image_per_channel"), with a floor '
-                "in place of its + 1e-4",
+                'Albumentations Normalize(normalization="image_per_channel"), with a floor in '
+                "place of its std + 1e-4 (of levels) and without its clipping to −20…20",
                 "https://albumentations.ai/docs/api-reference/pixel/",
             ),
             Source(
@@ -198,7 +217,7 @@ class ImageChannelStandardize(Method):
         ),
         invariances=frozenset({"gain", "offset", "channel_gain", "channel_offset"}),
         loses="the image's brightness, contrast and overall colour",
-        flat="a flat channel becomes 0; the floor ε keeps the division finite",
+        flat="a flat channel becomes 0; below the floor ε of σ contrast stays as small as it is",
         unit="channel stds",
         nominal=(0.0, 1.0),
         used_by="Medical and satellite imaging, style transfer",
@@ -242,5 +261,14 @@ def normalize(image):
     mean = x.mean(dim=(1, 2), keepdim=True)
     std = x.std(dim=(1, 2), correction=0, keepdim=True).clamp(min={self.epsilon!r})
     return ((x - mean) / std).to(torch.float32)
+"""
+        if target == "keras":
+            return f"""from keras import ops
+
+
+def normalize(image):
+    x = ops.cast(image, "float32")
+    std = ops.maximum(ops.std(x, axis=(0, 1)), {self.epsilon!r} * 255)
+    return (x - ops.mean(x, axis=(0, 1))) / std
 """
         return None

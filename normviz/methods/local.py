@@ -19,8 +19,8 @@ JARRETT = Source(
 
 _BORDER = cv2.BORDER_REFLECT_101
 
-# Differences below this are rounding of the float type, not contrast: a flat image stays 0.
-_FLAT = {np.dtype(np.float32): 1e-6, np.dtype(np.float64): 1e-12}
+# Differences below this are rounding, not contrast: a flat image stays 0.
+_FLAT = 1e-12
 
 
 def _window_mean(x: np.ndarray, size: int) -> np.ndarray:
@@ -48,13 +48,15 @@ class _Local(Method):
 
     def centred(self, u: np.ndarray) -> np.ndarray:
         v = u - _window_mean(u, self.window)
-        if all(np.array_equal(u[:, :, 0], u[:, :, c]) for c in range(1, u.shape[2])):
-            # A grey picture has no differences between channels that could mask the rounding.
-            v[np.abs(v) < _FLAT[v.dtype]] = 0
+        v[np.abs(v) < _FLAT] = 0
         return v
 
-    def written(self, last_lines: str) -> str:
-        """The NumPy and OpenCV code that both forms begin with."""
+    def written(self, target: str, last_lines: str) -> str | None:
+        """The code that both forms begin with: NumPy and OpenCV, or PyTorch; else None."""
+        if target == "torchvision":
+            return self._written_in_torch(last_lines)
+        if target != "numpy":
+            return None
         return f"""import cv2
 import numpy as np
 
@@ -72,6 +74,35 @@ def normalize(image):
     x = image / 255.0
     v = x - window_mean(x)
     v[np.abs(v) < 1e-12] = 0  # rounding, not contrast
+{last_lines}"""
+
+    def _written_in_torch(self, last_lines: str) -> str:
+        return f"""import torch
+import torch.nn.functional as F
+
+WINDOW = {self.window}
+OFFSETS = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
+WEIGHTS = torch.exp(-0.5 * (OFFSETS / (WINDOW / 4)) ** 2)
+WEIGHTS /= WEIGHTS.sum()
+
+
+def mirrored(length):
+    # Positions beyond a border, reflected without repeating the edge, however small the image.
+    period = max(2 * (length - 1), 1)
+    place = torch.arange(-(WINDOW // 2), length + WINDOW // 2) % period
+    return torch.minimum(place, period - place)
+
+
+def window_mean(x):
+    across = x.mean(dim=0)[mirrored(x.shape[1])][:, mirrored(x.shape[2])]
+    columns = F.conv2d(across[None, None], WEIGHTS.view(1, 1, -1, 1))
+    return F.conv2d(columns, WEIGHTS.view(1, 1, 1, -1))[0]
+
+
+def normalize(image):
+    x = image.to(torch.float64) / 255
+    v = x - window_mean(x)
+    v[v.abs() < 1e-12] = 0  # rounding, not contrast
 {last_lines}"""
 
 
@@ -113,7 +144,9 @@ class SubtractiveLCN(_Local):
         return self.centred(u)
 
     def snippet(self, target: str) -> str | None:
-        return self.written("    return v.astype(np.float32)\n") if target == "numpy" else None
+        if target == "torchvision":
+            return self.written(target, "    return v.to(torch.float32)\n")
+        return self.written(target, "    return v.astype(np.float32)\n")
 
 
 @dataclass(frozen=True)
@@ -163,4 +196,9 @@ class LCN(_Local):
     y = np.divide(v, divisor, out=np.zeros_like(v), where=divisor > 0)
     return y.astype(np.float32)
 """
-        return self.written(last) if target == "numpy" else None
+        if target == "torchvision":
+            last = """    sigma = window_mean(v * v).sqrt()
+    divisor = torch.maximum(sigma.mean(), sigma)
+    return torch.where(divisor > 0, v / divisor, 0.0).to(torch.float32)
+"""
+        return self.written(target, last)

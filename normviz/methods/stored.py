@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from normviz.errors import ParameterError
+from normviz.errors import ParameterError, ShapeError
 from normviz.methods.base import FORMAT, Fitted
 from normviz.methods.registry import METHODS
 
@@ -23,7 +23,7 @@ def from_json(text: str) -> Fitted:
     """
     try:
         record: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ParameterError(f"this is not JSON: {error}.") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ParameterError(
@@ -35,11 +35,22 @@ def from_json(text: str) -> Fitted:
     try:
         method = kind(**record["parameters"])
         constants = {name: _array(stored) for name, stored in record["constants"].items()}
+        fitted = Fitted(method, constants)
+        _try(fitted)
     except ParameterError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ShapeError) as error:
         raise ParameterError(f"the record of {kind.about.title} is damaged: {error}.") from None
-    return Fitted(method, constants)
+    return fitted
+
+
+def _try(fitted: Fitted) -> None:
+    """Run on one grey pixel, so that missing or misshapen constants are found when read."""
+    channels = max((value.shape[-1] for value in fitted.constants.values()), default=1)
+    with np.errstate(all="ignore"):
+        done = fitted.reference(np.full((1, 1, channels), 0.5))
+    if done.shape != (1, 1, channels) or not np.isfinite(done).all():
+        raise ValueError("its constants do not fit the method")
 
 
 def _array(stored: Any) -> np.ndarray:

@@ -30,7 +30,10 @@ class Counts:
     table: np.ndarray
 
     def __post_init__(self) -> None:
-        self.table.flags.writeable = False
+        # A view, so that the caller's own array keeps its flags.
+        table = self.table.view()
+        table.flags.writeable = False
+        object.__setattr__(self, "table", table)
 
     @classmethod
     def empty(cls, channels: int, levels: int) -> Counts:

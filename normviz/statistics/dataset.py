@@ -291,13 +291,15 @@ class DatasetStatistics:
 
     @cached_property
     def _split(self) -> VarianceSplit:
-        spreads = [row.spread(self.channels) for row in self.rows]
+        channels = self.channels  # refuses an empty set
+        spreads = [row.spread(channels) for row in self.rows]
         away = [(mean - self.fraction_mean) ** 2 for mean, _ in spreads]
         within = self._weighted([variance for _, variance in spreads])
         return VarianceSplit(within=within, between=self._weighted(away))
 
     @property
     def _sums(self) -> PixelSums:
+        self._refuse_empty()
         if not self.pixel_sums:
             raise NotFittedError(
                 "these statistics hold no mean image. Scan with mean_image=SIDE to get one."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from normviz.images import ValueRange
 
 # Percentiles and histograms of floats are read off a table this fine over the declared range.
 FLOAT_BINS = 65536
+
+# Some tens of megabytes at a time, however large the image.
+_VALUES_A_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +40,14 @@ class Moments:
 
     @classmethod
     def of(cls, pixels: np.ndarray, value_range: ValueRange) -> Moments:
-        """Summarize float pixels ``(H, W, C)``."""
+        """Summarize float pixels ``(H, W, C)``, block by block in float64."""
+        height, width, channels = pixels.shape
+        rows = max(1, _VALUES_A_BLOCK // (width * channels))
+        blocks = (pixels[top : top + rows] for top in range(0, height, rows))
+        return reduce(cls.merge, (cls._of_block(block, value_range) for block in blocks))
+
+    @classmethod
+    def _of_block(cls, pixels: np.ndarray, value_range: ValueRange) -> Moments:
         flat = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
         mean = flat.mean(axis=0)
         fraction = (flat - value_range.low) / value_range.span
@@ -85,15 +96,23 @@ class Moments:
         return float(self.variance.mean() + self.mean.var())
 
     def percentile(self, q: float) -> np.ndarray:
-        """Return the ``q``-th percentile per channel, to within one bin of the table."""
+        """Return the ``q``-th percentile per channel, to within one bin; exact for 0 and 100."""
         position = q / 100 * (self.count - 1)
         below = int(np.floor(position))
-        above = min(below + 1, self.count - 1)
-        reached = np.cumsum(self.table, axis=1)
-        first, second = (
-            np.array([np.searchsorted(row, place, side="right") for row in reached])
-            for place in (below, above)
-        )
-        bins = first + (position - below) * (second - first)
-        centres = self.value_range.low + (bins + 0.5) / FLOAT_BINS * self.value_range.span
-        return np.clip(centres, self.low, self.high)
+        first = self._ranked(below)
+        second = self._ranked(min(below + 1, self.count - 1))
+        return first + (position - below) * (second - first)
+
+    def _ranked(self, place: int) -> np.ndarray:
+        """The value at ``place`` in sorted order: the middle of its bin, the ends as they are."""
+        if place == 0:
+            return self.low
+        if place == self.count - 1:
+            return self.high
+        bins = np.array([np.searchsorted(row, place, side="right") for row in self._reached])
+        middle = self.value_range.low + (bins + 0.5) / FLOAT_BINS * self.value_range.span
+        return np.clip(middle, self.low, self.high)
+
+    @cached_property
+    def _reached(self) -> np.ndarray:
+        return np.cumsum(self.table, axis=1)

@@ -61,9 +61,12 @@ def test_before_is_laid_over_the_plot_or_set_apart():
     given = columns(2, before=histograms(0, 255, 9))
     over = histogram_row(given)
     behind = [trace for trace in over.data if "before" in trace.name]
-    assert len(behind) == 6 and all(trace.opacity < 0.5 for trace in behind)
-    np.testing.assert_allclose(behind[0].x[[0, -1]], [-1, 1])
-    assert [note.text for note in over.layout.annotations] == ["0", "255"] * 2
+    assert len(behind) == 2
+    np.testing.assert_allclose(behind[0].x[[0, 8]], [-1, 1])
+    assert np.isnan(behind[0].x[9]) and len(behind[0].x) == 30
+    expected = [100 * share for share in given[0].before[1].shares]
+    np.testing.assert_allclose(behind[0].y[10:18], expected, rtol=1e-6)
+    assert behind[0].name == "before (0–255 from edge to edge)"
     apart = histogram_row(given, apart=True)
     behind = [trace for trace in apart.data if "before" in trace.name]
     np.testing.assert_allclose(behind[0].x[[0, -1]], [0, 255])

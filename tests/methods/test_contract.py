@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from normviz.errors import NotFittedError, ParameterError, ShapeError
 from normviz.images import ValueRange
 
 KEYS = list(nv.METHODS)
+SET_SCOPES = ("dataset", "batch")
 
 
 def photo(height=17, width=11, channels=3, seed=0) -> np.ndarray:
@@ -87,15 +89,46 @@ def test_the_fast_path_is_the_definition_at_every_depth(key, dtype):
     np.testing.assert_allclose(method.reference(pixels), reference, rtol=1e-5, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("key", KEYS)
-def test_affine_says_what_the_call_does(key):
-    method, image = fitted(key), nv.image_of(photo())
+def test_affine_says_what_the_call_does(key, dtype):
+    method = fitted(key)
+    image = nv.image_of(photo().astype(dtype), (-50, 300) if dtype == np.float32 else None)
     pair = method.affine(nv.image_statistics(image))
     if pair is None:
         assert method.method.about.scope == "local" or "mean_image" in method.constants
         return
     expected = image.pixels.astype(float) * pair.gain + pair.bias
-    np.testing.assert_allclose(method(image.pixels), expected, rtol=1e-6, atol=1e-6)
+    done = method(image.pixels, image.value_range)
+    np.testing.assert_allclose(done, expected, rtol=1e-6, atol=1e-6)
+
+
+def ends():
+    """Every method at the lowest, highest and every choice of each of its parameters."""
+    for key, kind in nv.METHODS.items():
+        for field in dataclasses.fields(kind):
+            facts = field.metadata
+            for value in facts["choices"] or (facts["low"], facts["high"]):
+                yield pytest.param(key, {field.name: value}, id=f"{key}-{field.name}-{value}")
+
+
+@pytest.mark.parametrize(("key", "parameters"), list(ends()))
+def test_the_ends_of_every_parameter_keep_the_contract(key, parameters):
+    method = nv.METHODS[key](**parameters)
+    channels = len(method.published.mean) if key == "published" else 3
+    images = [photo(channels=channels, seed=seed) for seed in range(3)]
+    done = method.fit(nv.scan([nv.image_of(one) for one in images], mean_image=16))
+    flat = np.full((6, 9, channels), 90, np.uint8)
+    for pixels in (*images, flat, flat[:1, :1]):
+        reference = done.reference(pixels)
+        scale = max(1.0, np.abs(reference).max())
+        assert np.isfinite(reference).all()
+        np.testing.assert_allclose(done(pixels), reference, rtol=1e-5, atol=2e-6 * scale)
+        if method.about.invertible:
+            np.testing.assert_allclose(done.inverse(reference), pixels, atol=1e-9)
+    again = nv.from_json(done.to_json())
+    assert again.method == method
+    np.testing.assert_array_equal(again(images[0]), done(images[0]))
 
 
 # A gain about black needs a value range that starts at 0, with room for what it makes.
@@ -106,11 +139,12 @@ ROOM = (0.0, 40.0)
 @given(
     gain=arrays.arrays(float, 3, elements=st.floats(0.3, 3.0)),
     offset=arrays.arrays(float, 3, elements=st.floats(-0.2, 2.0)),
-    key=st.sampled_from(KEYS),
+    key=st.sampled_from([key for key in KEYS if nv.METHODS[key].about.invariances]),
+    seed=st.integers(0, 99),
 )
-def test_promised_invariances_hold(gain, offset, key):
+def test_promised_invariances_hold(gain, offset, key, seed):
     method = fitted(key)
-    u = photo() / 255.0 + 0.25
+    u = photo(seed=seed) / 255.0 + 0.25
     base = method.reference(u, ROOM)
     changes = {
         "gain": gain[0] * u,
@@ -170,6 +204,20 @@ def test_inverse_gives_the_pixels_back_where_promised(key):
             method.inverse(method(pixels))
 
 
+@pytest.mark.parametrize("key", [key for key in KEYS if nv.METHODS[key].about.invertible])
+def test_inverse_takes_float32_and_batches_and_refuses_other_shapes(key):
+    method, batch = fitted(key), np.stack([photo(), photo(seed=1)])
+    # float32 keeps seven digits of the output: well below a tenth of a level.
+    np.testing.assert_allclose(method.inverse(method(batch)), batch, atol=1e-3)
+    with pytest.raises(ShapeError, match="shape"):
+        method.inverse(np.zeros((5, 5)))
+    with pytest.raises(ShapeError, match="value range"):
+        method.inverse(np.zeros((5, 5, 3)), (1.0, 1.0))
+    if method.constants:
+        with pytest.raises(ShapeError, match="3-channel"):
+            method.inverse(np.zeros((5, 5, 1)))
+
+
 @pytest.mark.parametrize("key", KEYS)
 def test_json_brings_back_the_same_bits(key):
     method = fitted(key)
@@ -178,6 +226,9 @@ def test_json_brings_back_the_same_bits(key):
     np.testing.assert_array_equal(again(photo(seed=9)), method(photo(seed=9)))
 
 
+_MEAN = (
+    '{"format": "normviz-fitted/1", "method": "dataset_mean", "parameters": {}, "constants": '
+)
 _LCN = '{"format": "normviz-fitted/1", "method": "lcn", "constants": {}, "parameters": '
 
 
@@ -191,7 +242,15 @@ _LCN = '{"format": "normviz-fitted/1", "method": "lcn", "constants": {}, "parame
         _LCN + '{"window": 8}}',
         _LCN + '{"w": 9}}',
         _LCN + "7}",
+        "[" * 100_000,
+        _MEAN + "{}}",
+        _MEAN + '{"mean": {"shape": [3], "values": [1, 2]}}}',
+        _MEAN + '{"mean": {"shape": [2], "values": [1, 2]}}}',
+        _MEAN + '{"mean": {"shape": [1], "values": [1e999]}}}',
+        _MEAN + '{"mean": {"shape": [], "values": [1]}}}',
+        _MEAN + '{"mean": 1}}',
     ],
+    ids=str.__len__,
 )
 def test_damaged_json_is_refused_with_a_sentence(text):
     with pytest.raises(ParameterError):
@@ -209,6 +268,11 @@ def test_wrong_input_is_named(key):
     bad[2, 3, 1] = np.nan
     with pytest.raises(ShapeError, match="NaN at row 2, column 3, channel 1"):
         method(bad)
+    with pytest.raises(ShapeError, match="from 12 to 190 leave the value range 0…1"):
+        method(np.linspace(12, 190, 60, dtype=np.float32).reshape(4, 5, 3))
+    for nothing in ((1.0, 1.0), (0.0, float("inf")), (float("nan"), 1.0)):
+        with pytest.raises(ShapeError, match="value range"):
+            method(np.full((4, 5, 3), 0.5, np.float32), nothing)
     if any(value.shape[-1:] == (3,) for value in method.constants.values()):
         with pytest.raises(ShapeError, match="3-channel"):
             method(photo(channels=1))
@@ -217,7 +281,7 @@ def test_wrong_input_is_named(key):
 @pytest.mark.parametrize("key", KEYS)
 def test_what_needs_numbers_says_so(key):
     kind = nv.METHODS[key]
-    if kind.about.scope in ("dataset", "batch"):
+    if kind.about.scope in SET_SCOPES:
         with pytest.raises(NotFittedError, match="needs the numbers of a dataset"):
             kind().fit()
     else:
@@ -229,9 +293,11 @@ def test_parameters_outside_their_bounds_are_named(key):
     kind = nv.METHODS[key]
     for field in dataclasses.fields(kind):
         facts = field.metadata
-        wrong = ["nonsense", None]
+        wrong = ["nonsense", None, [1], True, 1 + 1j]
         if facts["choices"] is None:
-            wrong += [facts["low"] - 1, facts["high"] + 1, float("nan")]
+            wrong += [facts["low"] - 1, facts["high"] + 1, float("nan"), float("inf")]
+            if isinstance(field.default, int):
+                wrong += [facts["low"] + 0.5]
             assert facts["low"] <= field.default <= facts["high"]
         else:
             assert field.default in facts["choices"]
@@ -251,6 +317,20 @@ def test_the_about_block_is_whole(key):
     assert about.unit and about.sources and about.nominal[0] < about.nominal[1]
     assert (about.scope == "fixed") == (about.reduces == ())
     assert ("N" in about.reduces) == (about.scope in ("dataset", "batch"))
+
+
+def test_numbers_of_numpy_become_plain_so_that_json_can_hold_them():
+    method = nv.METHODS["batch_zscore"](batch_size=np.int64(2), epsilon=np.float32(0.0625))
+    assert (type(method.batch_size), type(method.epsilon)) == (int, float)
+    assert nv.METHODS["white_patch"](percentile=99).percentile.hex() == (99.0).hex()
+    assert type(nv.METHODS["image_mean"](scale=255.0).scale) is int
+    json.loads(method.fit(nv.scan([nv.image_of(photo())])).to_json())
+
+
+@pytest.mark.parametrize("key", [k for k in KEYS if nv.METHODS[k].about.scope in SET_SCOPES])
+def test_an_empty_set_is_no_set_to_fit_on(key):
+    with pytest.raises(NotFittedError, match="no image could be read"):
+        nv.METHODS[key]().fit(nv.scan([], mean_image=8))
 
 
 def test_short_names_are_unique_since_addresses_hold_them():
