@@ -22,7 +22,7 @@ from app.selection import (
 )
 from app.sources import Collection, matched, pick_source
 from app.views import activations, histograms, style, takeaway
-from app.views.panels import measured, panels_of, windows_of
+from app.views.panels import measure_ahead, measured, panels_of, windows_of
 from normviz.display import describe
 from normviz.errors import ReadError
 from normviz.figures.theme import METHOD_COLOURS
@@ -58,6 +58,7 @@ def page() -> None:
     if not rows:
         st.info("No image on this page could be read. The reasons stand above.")
         return
+    measure_ahead(chosen)
     st.markdown(f"#### {_headline(chosen)}")
     if not columns:
         return

@@ -21,15 +21,20 @@ def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
         return str(error)
 
 
+def measure_ahead(chosen: Selection) -> None:
+    """Compute the panels that take longest, two at a time, before anything asks for them."""
+    together(
+        [
+            partial(measured, chosen, row, column)
+            for row in chosen.rows
+            for column in chosen.shown
+            if not column.method.about.shuffles
+        ]
+    )
+
+
 def panels_of(chosen: Selection) -> dict[tuple[int, str], Ranges | str]:
     """(image index, method) → the panel's numbers or its sentence, for all panels."""
-    slow = [
-        partial(measured, chosen, row, column)
-        for row in chosen.rows
-        for column in chosen.shown
-        if not column.method.about.shuffles
-    ]
-    together(slow)
     return {
         (row.index, column.name): measured(chosen, row, column)
         for row in chosen.rows

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from normviz.errors import ShapeError
 from normviz.images import ValueRange, image_of
 from normviz.statistics import Counts, Moments, image_statistics
 
@@ -65,6 +69,58 @@ def test_sums_beyond_64_bits_stay_exact():
     assert counts.mean[0] == 65534.0 and counts.variance[0] == 1.0
 
 
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_merging_is_a_commutative_monoid(data):
+    tables = arrays.arrays(np.int64, (2, 256), elements=st.integers(0, 2**50))
+    a, b, c = (Counts(data.draw(tables)) for _ in range(3))
+    np.testing.assert_array_equal(a.merge(b).table, b.merge(a).table)
+    np.testing.assert_array_equal(a.merge(b).merge(c).table, a.merge(b.merge(c)).table)
+    np.testing.assert_array_equal(a.merge(Counts.empty(2, 256)).table, a.table)
+
+
+@settings(max_examples=20, deadline=None)
+@given(scale=st.integers(1, 2**45))
+def test_sums_of_any_size_are_those_of_python_integers(scale):
+    row = np.random.default_rng(7).integers(0, 9, 65536)
+    counts = Counts((row * scale)[np.newaxis])
+    weighted = list(zip(row.tolist(), range(65536), strict=True))
+    assert counts.sums[0] == scale * sum(n * level for n, level in weighted)
+    assert counts.square_sums[0] == scale * sum(n * level * level for n, level in weighted)
+    # Many copies of the same pixels have the same mean and variance, to the last bit.
+    assert counts.mean[0] == Counts(row[np.newaxis]).mean[0]
+    assert counts.variance[0] == Counts(row[np.newaxis]).variance[0]
+
+
+def test_tables_are_read_only_and_the_callers_is_left_alone():
+    table = np.ones((1, 256), np.int64)
+    counts = Counts(table)
+    with pytest.raises(ValueError, match="read-only"):
+        counts.table[0, 0] = 5
+    table[0, 0] = 1  # still writeable for its owner
+    one, two = Counts.of(np.zeros((2, 2, 1), np.uint8)), Counts.of(np.ones((2, 2, 1), np.uint8))
+    before = one.table.copy(), two.table.copy()
+    one.merge(two)
+    np.testing.assert_array_equal(one.table, before[0])
+    np.testing.assert_array_equal(two.table, before[1])
+
+
+def test_only_integers_are_counted():
+    with pytest.raises(ShapeError, match="float32"):
+        Counts.of(np.zeros((2, 2, 1), np.float32))
+
+
+def test_sixteen_bit_levels_are_mapped_too():
+    pixels = np.random.default_rng(1).integers(0, 65536, (9, 8, 1), dtype=np.uint16)
+    table = np.random.default_rng(2).integers(0, 65536, (65536, 1), dtype=np.uint16)
+    mapped = Counts.of(pixels).mapped(table)
+    np.testing.assert_array_equal(mapped.table, Counts.of(table[pixels[..., 0]]).table)
+    found = image_statistics(image_of(pixels)).mapped(table)
+    assert found.mean[0] == pytest.approx(table[pixels[..., 0]].mean(), rel=1e-14)
+    with pytest.raises(TypeError, match="integer pixels"):
+        image_statistics(image_of(np.zeros((2, 2)))).mapped(table)
+
+
 def test_mapped_counts_are_the_counts_of_the_mapped_image():
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
@@ -94,6 +150,43 @@ def test_moments_merge_as_numpy_counts(values, cut):
         np.testing.assert_allclose(
             merged.percentile(q), np.percentile(flat, q, axis=0), atol=1.01 / 65536
         )
+
+
+def test_moments_of_blocks_are_those_of_the_whole(monkeypatch):
+    values = np.random.default_rng(4).normal(0.5, 0.1, (23, 7, 3)).clip(0, 1).astype(np.float32)
+    span = ValueRange(0.0, 1.0)
+    whole = Moments.of(values, span)
+    monkeypatch.setattr("normviz.statistics.moments._VALUES_A_BLOCK", 50)
+    parts = Moments.of(values, span)
+    assert parts.count == whole.count == 23 * 7
+    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-14)
+    np.testing.assert_allclose(parts.variance, whole.variance, rtol=1e-12)
+    np.testing.assert_array_equal(parts.table, whole.table)
+    np.testing.assert_array_equal(parts.low, values.min(axis=(0, 1)))
+    np.testing.assert_array_equal(parts.high, values.max(axis=(0, 1)))
+
+
+def test_percentiles_of_floats_end_at_the_extremes_themselves():
+    values = np.array([[[0.1234567], [0.3], [0.7654321]]], np.float32)
+    found = Moments.of(values, ValueRange(0.0, 1.0))
+    assert found.percentile(0)[0] == values.min() and found.percentile(100)[0] == values.max()
+    assert found.percentile(50)[0] == pytest.approx(0.3, abs=1 / 65536)
+    alone = Moments.of(values[:, :1], ValueRange(0.0, 1.0))
+    assert [alone.percentile(q)[0] for q in (0, 37, 100)] == [values[0, 0, 0]] * 3
+
+
+@settings(max_examples=20, deadline=None)
+@given(mean=st.floats(-1e4, 1e4), spread=st.floats(1e-2, 1e2), cuts=st.lists(st.integers(1, 199)))
+def test_merging_many_parts_keeps_what_float64_knows(mean, spread, cuts):
+    values = np.random.default_rng(0).normal(mean, spread, (200, 1, 1)).astype(np.float32)
+    span = ValueRange(-1e5, 1e5)
+    borders = [0, *sorted(set(cuts)), 200]
+    parts = [Moments.of(values[a:b], span) for a, b in itertools.pairwise(borders)]
+    merged = functools.reduce(Moments.merge, parts)
+    flat = values.astype(np.float64)
+    assert merged.count == 200
+    assert merged.mean[0] == pytest.approx(flat.mean(), rel=1e-13, abs=1e-13)
+    assert merged.variance[0] == pytest.approx(flat.var(), rel=1e-11)
 
 
 def test_moments_keep_a_small_spread_on_a_large_mean():

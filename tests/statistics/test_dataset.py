@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from normviz.errors import NotFittedError, ShapeError
-from normviz.images import image_of, resized
+from normviz.images import Image, image_of, resized
 from normviz.statistics import DatasetStatistics, scan, scan_progress
+from normviz.statistics.dataset import PixelSums
 
 
 def images(dtype=np.uint8, count=6, channels=3):
@@ -120,3 +124,149 @@ def test_what_is_missing_is_said():
         scan(images()).fraction_mean_image  # noqa: B018
     with pytest.raises(ShapeError, match="mean images of side"):
         scan(images(), mean_image=2).merge(scan(images()))
+
+
+NUMBERS = ("mean", "fraction_mean", "fraction_std", "low", "high", "fraction_mean_image")
+
+
+def every_kind(seed: int) -> list[Image]:
+    """Grey and colour images of 8 and 16 bits and of floats with two ranges, of several sizes."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for dtype, top in ((np.uint8, 255), (np.uint16, 65535), (np.float32, 1.0), (np.float32, 9.0)):
+        for channels in (1, 3):
+            shape = (*rng.integers(1, 9, 2), channels)
+            values = (rng.uniform(0, 1, shape) * top).astype(dtype)
+            span = (0.0, top) if dtype == np.float32 else None
+            made.append(image_of(values, span, path=f"{len(made)}", label="x"))
+    return made
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 99), cut=st.integers(0, 8), order=st.permutations(range(8)))
+def test_any_split_in_any_order_of_any_mixture_gives_the_same_bits(seed, cut, order):
+    made = every_kind(seed)
+    whole = scan(made, mean_image=3)
+    turned = [made[at] for at in order]
+    for other in (
+        scan(turned, mean_image=3),
+        scan(turned[cut:], mean_image=3).merge(scan(turned[:cut], mean_image=3)),
+        DatasetStatistics.empty(3).merge(whole).merge(DatasetStatistics.empty(3)),
+    ):
+        assert other.images == 8 and other.channels == 3 and other.value_range == (0, 1)
+        for name in (*NUMBERS, "fraction_std_image"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(whole, name), name)
+        for name in ("pooled", "rms_of_images", "mean_of_images"):
+            np.testing.assert_array_equal(getattr(other.std, name), getattr(whole.std, name))
+    flat = [
+        np.broadcast_to(i.pixels.astype(float) / i.value_range.high, (i.height, i.width, 3))
+        for i in made
+    ]
+    pixels = np.concatenate([one.reshape(-1, 3) for one in flat])
+    np.testing.assert_allclose(whole.mean, pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(whole.std.pooled, pixels.std(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(whole.low, pixels.min(axis=0), atol=1e-15)
+    np.testing.assert_allclose(whole.high, pixels.max(axis=0), rtol=1e-15)
+    assert whole.percentiles is None and not whole.exact
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 6), spread=st.floats(0, 60))
+def test_total_variance_and_the_order_of_the_three_stds(seed, count, spread):
+    rng = np.random.default_rng(seed)
+    levels = rng.uniform(50, 200, count)
+    made = [
+        image_of(np.clip(rng.normal(level, spread, (6, 5, 3)), 0, 255).astype(np.uint8))
+        for level in levels
+    ]
+    stats = scan(made)
+    split, std = stats.variance, stats.std
+    np.testing.assert_allclose(split.within + split.between, std.pooled**2, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(split.within, std.rms_of_images**2, rtol=1e-9, atol=1e-9)
+    means = np.stack([one.pixels.mean(axis=(0, 1)) for one in made])
+    np.testing.assert_allclose(split.between, means.var(axis=0), rtol=1e-9, atol=1e-9)
+    assert (std.mean_of_images <= std.rms_of_images + 1e-9).all()
+    assert (std.rms_of_images <= std.pooled + 1e-9).all()
+
+
+def test_the_three_stds_of_circulation_by_hand():
+    # As CIFAR-10's 0.2023 and 0.2470: the mean of per-image stds, and the pooled std.
+    dark = np.array([[0, 20]], np.uint8)  # std 10
+    light = np.array([[100, 160]], np.uint8)  # std 30
+    std = scan([image_of(dark), image_of(light)]).std
+    assert std.mean_of_images[0] == pytest.approx(20.0)
+    assert std.rms_of_images[0] == pytest.approx(np.sqrt(500.0))
+    # means 10 and 130: 60² between, 500 within
+    assert std.pooled[0] == pytest.approx(np.sqrt(500.0 + 3600.0))
+
+
+def test_larger_images_weigh_more():
+    small, large = np.full((1, 1), 10, np.uint8), np.full((3, 3), 110, np.uint8)
+    stats = scan([image_of(small), image_of(large)])
+    assert stats.mean[0] == 100.0 and stats.std.pooled[0] == pytest.approx(30.0)
+    assert (stats.std.rms_of_images[0], stats.std.mean_of_images[0]) == (0.0, 0.0)
+
+
+def test_grey_and_colour_of_one_depth_stay_exact():
+    grey, colour = image_of(np.array([[7, 250]], np.uint8)), images(count=1)[0]
+    stats = scan([grey, colour])
+    pixels = np.concatenate([np.repeat([[7], [250]], 3, axis=1), colour.pixels.reshape(-1, 3)])
+    assert stats.exact
+    np.testing.assert_array_equal(stats.low, pixels.min(axis=0))
+    np.testing.assert_array_equal(stats.high, pixels.max(axis=0))
+    for q, values in stats.percentiles.items():
+        np.testing.assert_allclose(values, np.percentile(pixels, q, axis=0), rtol=1e-12)
+
+
+def test_std_image_of_very_many_images_needs_no_more_than_64_bits():
+    one = PixelSums.of(image_of(np.full((1, 1), 255, np.uint8)), 1)
+    two = PixelSums.of(image_of(np.full((1, 1), 205, np.uint8)), 1)
+    for many in (39_998, 40_002, 1_000_000):
+        half = many // 2
+        sums = PixelSums(many, half * (one.sums + two.sums), half * (one.squares + two.squares))
+        base = scan([image_of(np.full((1, 1), 255, np.uint8))], mean_image=1)
+        stats = DatasetStatistics(base.parts, base.rows, 0, 1, {1: sums})
+        assert stats.fraction_mean_image.item() == pytest.approx(230 / 255, rel=1e-12)
+        assert stats.fraction_std_image.item() == pytest.approx(25 / 255, rel=1e-9)
+
+
+def test_scanning_can_stop_early_and_reads_no_further():
+    taken = []
+
+    def photos() -> Iterator[Image]:
+        for at, image in enumerate(images()):
+            taken.append(at)
+            yield image
+
+    running = scan_progress(photos(), every=0.0)
+    assert next(running).images == 1
+    running.close()
+    assert taken == [0]
+
+
+def test_rows_keep_what_each_image_was():
+    image = image_of(np.array([[0, 51]], np.uint8), path="a/b.png", label="cat")
+    row = scan([image]).rows[0]
+    assert (row.path, row.label, row.height, row.width) == ("a/b.png", "cat", 1, 2)
+    assert row.mean[0] == pytest.approx(0.1) and row.variance[0] == pytest.approx(0.01)
+
+
+def test_the_record_for_json_holds_the_same_numbers():
+    stats = scan(images())
+    record = json.loads(json.dumps(stats.to_dict()))
+    assert record["images"] == 6 and record["channels"] == 3 and record["exact"] is True
+    assert record["mean"] == stats.mean.tolist()
+    assert record["std"]["mean_of_images"] == stats.std.mean_of_images.tolist()
+    assert record["percentiles"]["99.9"] == stats.percentiles[99.9].tolist()
+    assert (record["min"], record["max"]) == (stats.low.tolist(), stats.high.tolist())
+    assert record["variance"]["between"] == stats.variance.between.tolist()
+
+
+@pytest.mark.parametrize("name", ["mean", "std", "variance", "low", "high", "percentiles"])
+def test_an_empty_set_has_no_numbers_and_says_so(name):
+    for empty in (scan([]), DatasetStatistics.empty()):
+        assert empty.images == 0
+        with pytest.raises(NotFittedError, match="no image could be read"):
+            getattr(empty, name)
+    with pytest.raises(NotFittedError, match="no image could be read"):
+        scan([], mean_image=4).fraction_mean_image  # noqa: B018
