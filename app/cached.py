@@ -40,6 +40,9 @@ MEAN_IMAGE_SIDE = 224
 # shown copy; every pixel is measured in the background.
 PIXELS_AT_ONCE = 1_500_000
 
+# Up to this many pixels the background measures them all; local methods hold several float copies.
+PIXELS_IN_FULL = 16_000_000
+
 
 def bytes_of(value: Any) -> int:
     """Return roughly how many bytes a cached value holds."""
@@ -62,6 +65,7 @@ _STORE: LRUCache = LRUCache(Limits.from_environment().max_memory_bytes, getsizeo
 _LOCK = threading.RLock()
 _BUILDING: dict[tuple, Future] = {}
 _POOL = ThreadPoolExecutor(2)
+_BACKGROUND = ThreadPoolExecutor(1)
 
 
 def together(tasks: Sequence[Callable[[], Any]]) -> None:
@@ -100,6 +104,11 @@ def remembered(key: tuple, build: Callable[[], T]) -> T:
         del _BUILDING[key]
     pending.set_result(value)
     return value
+
+
+def later(task: Callable[..., Any], *arguments: Any) -> Future:
+    """Run a task in the background, one at a time; a task that has not begun can be cancelled."""
+    return _BACKGROUND.submit(task, *arguments)
 
 
 def known(key: tuple) -> Any | None:

@@ -168,7 +168,8 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
     stopped = st.session_state.setdefault("scan_stopped", {})
     if collection.key in stopped:
         return stopped[collection.key]
-    box = st.container()
+    place = st.empty()
+    box = place.container()
     partial: DatasetStatistics | None = None
 
     def stop() -> None:
@@ -179,9 +180,10 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
     count = len(collection)
     for partial in scan_progress(collection.photos, mean_image=MEAN_IMAGE_SIDE):
         st.session_state["scan_partial"] = partial
-        done = partial.images + partial.unreadable
+        # Files that were refused before decoding are no part of the count.
+        done = min(count, partial.images + partial.unreadable)
         bar.progress(min(1.0, done / count), text=f"Statistics: {done:,} of {count:,} images")
-    box.empty()
+    place.empty()
     if partial is None:
         return None
     final = partial

@@ -57,3 +57,31 @@ def test_bytes_round_half_up_and_clip():
     assert to_bytes(values, (0.0, 1.0)).tolist() == [0, 0, 1, 0, 255, 255]
     levels = np.arange(256, dtype=np.float64)
     np.testing.assert_array_equal(to_bytes(levels, (0.0, 255.0)), levels)
+
+
+def test_what_is_shown_stays_within_the_window_and_keeps_the_order():
+    values = np.random.default_rng(0).normal(0, 3, 999).astype(np.float32)
+    before = values.copy()
+    window = (-2.5, 4.0)
+    shown = to_bytes(values, window)
+    np.testing.assert_array_equal(values, before)
+    assert shown.dtype == np.uint8
+    assert not shown[values <= window[0]].any() and (shown[values >= window[1]] == 255).all()
+    assert (np.diff(shown[np.argsort(values)].astype(int)) >= 0).all()
+    inside = (values > window[0]) & (values < window[1])
+    back = window[0] + shown[inside] / 255 * 6.5
+    np.testing.assert_allclose(back, values[inside], atol=6.5 / 255 / 2 + 1e-5)
+
+
+def test_zero_at_grey_puts_zero_in_the_middle_of_every_panel():
+    for scale in SCALES:
+        for low, high in windows(PANELS, "zero", scale):
+            assert low == -high
+            assert to_bytes(np.zeros(1), (low, high))[0] in (127, 128)
+
+
+@pytest.mark.parametrize("mapping", ["stretch", "zero"])
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_value_is_cut_off_but_by_clip(mapping, scale):
+    for extent, (low, high) in zip(PANELS, windows(PANELS, mapping, scale), strict=True):
+        assert low <= extent.low and extent.high <= high

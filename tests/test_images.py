@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from normviz.errors import ShapeError
-from normviz.images import as_rgb, image_of, reduced, resized
+from normviz.images import as_rgb, default_range, image_of, level_count, reduced, resized
 
 
 def test_pixels_are_read_only_and_the_callers_array_is_left_alone():
@@ -43,6 +43,44 @@ def test_integers_keep_their_range_and_floats_declare_theirs():
     image = image_of(np.array([[-3.0, 7.0]]), (-10, 10))
     assert image.value_range == (-10, 10) and image.pixels.dtype == np.float32
     assert image.levels is None
+
+
+def test_the_implied_ranges_and_levels():
+    assert default_range(np.uint8) == (0, 255) and default_range(np.uint16) == (0, 65535)
+    assert default_range(np.float32) == default_range(np.float64) == (0, 1)
+    assert (level_count(np.uint8), level_count(np.uint16)) == (256, 65536)
+    assert level_count(np.float32) is None and level_count(np.int32) is None
+    assert image_of(np.zeros((2, 3), np.uint16)).value_range.span == 65535
+    assert image_of(np.zeros((2, 3), np.uint8), (0, 255)).value_range == (0, 255)
+
+
+@pytest.mark.parametrize("empty", [(1.0, 1.0), (2.0, -2.0), (float("nan"), 1.0)])
+def test_a_range_that_holds_nothing_is_refused(empty):
+    with pytest.raises(ShapeError, match="is empty"):
+        image_of(np.ones((2, 2)), empty)
+
+
+def test_a_float_that_rounds_past_its_bound_is_taken():
+    bound = 0.1  # float32 of it is 0.100000001…
+    image = image_of(np.full((1, 1), bound, np.float32), (0, bound))
+    assert float(image.pixels[0, 0, 0]) > bound
+
+
+def test_strides_and_wide_floats_become_compact_float32():
+    wide = np.random.default_rng(0).uniform(0, 1, (6, 8, 3))
+    image = image_of(wide[::2, ::-1])
+    assert image.pixels.dtype == np.float32 and image.pixels.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(image.pixels, wide[::2, ::-1].astype(np.float32))
+    assert image_of(wide.astype(np.float16)).pixels.dtype == np.float32
+
+
+def test_reducing_keeps_the_shape_type_range_and_story():
+    image = image_of(np.zeros((300, 7, 3), np.uint16), path="a", label="b", notes=("c",))
+    small = reduced(image, 10)
+    assert small.pixels.shape == (10, 1, 3) and small.pixels.dtype == np.uint16
+    assert not small.pixels.flags.writeable
+    assert (small.path, small.label, small.notes) == ("a", "b", ("c",))
+    assert small.value_range == image.value_range
 
 
 def test_digest_sees_one_pixel_the_shape_and_the_range():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from app import keys
 from app.cached import compared
-from app.controls import choice, menu, switch, whole
+from app.controls import choice, switch, whole
 from app.selection import Column, Row, Selection
 from app.views import style
+from app.views.panels import picked_row
 from normviz.errors import NormvizError
 from normviz.figures import ActivationRow, activation_ranges, firing_day_night
 from normviz.figures.theme import METHOD_COLOURS
@@ -84,14 +83,12 @@ def _draw(figure, key: str, alt: str) -> None:
 
 def _scene(chosen: Selection) -> Row:
     days = [row for row in chosen.rows if row.index not in chosen.collection.nights.values()]
-    options = {place: row for place, row in enumerate(days or chosen.rows, start=1)}
-    picked = menu(
-        replace(keys.SCENE, default=1),
+    return picked_row(
+        keys.SCENE,
         "Scene",
-        {place: row.title for place, row in options.items()},
+        days or chosen.rows,
         "The image that is the day; its night version is described below.",
     )
-    return options[picked]
 
 
 def _layer() -> FirstLayer:

@@ -21,7 +21,7 @@ from app.selection import (
     pick_numbers,
 )
 from app.sources import Collection, matched, pick_source
-from app.views import activations, histograms, style, takeaway
+from app.views import activations, histograms, refine, style, takeaway
 from app.views.panels import measure_ahead, measured, panels_of, windows_of
 from normviz.display import describe
 from normviz.errors import ReadError
@@ -67,6 +67,7 @@ def page() -> None:
         histograms.section(chosen)
     activations.section(chosen)
     takeaway.section(chosen)
+    refine.section(chosen)
 
 
 def _invite() -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
 from app import keys
 from app.cached import lit_statistics, ranges
-from app.controls import choice, menu, slider, switch
+from app.controls import choice, slider, switch
 from app.selection import Column, Row, Selection
 from app.views import style
+from app.views.panels import picked_row
 from normviz.errors import NormvizError
 from normviz.figures import HistogramColumn, histogram_row
 from normviz.figures.theme import METHOD_COLOURS
@@ -80,10 +79,8 @@ def _rows(chosen: Selection, scope: str) -> tuple[list[Row], list[Row]]:
 
         ranked = sorted(chosen.rows, key=brightness)
         return ([ranked[-1]], [ranked[0]]) if len(ranked) > 1 else (ranked, [])
-    options = dict(enumerate((row.title for row in chosen.rows), start=1))
     with st.container(width=220):
-        picked = menu(replace(keys.HISTOGRAM_ROW, default=1), "Image", options)
-    return [chosen.rows[picked - 1]], []
+        return [picked_row(keys.HISTOGRAM_ROW, "Image", chosen.rows)], []
 
 
 def _column(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from app.cached import ranges, together
+from app.controls import menu
+from app.keys import Key
 from app.selection import Column, Row, Selection
 from normviz.display import Extent, windows
 from normviz.errors import NormvizError
@@ -19,6 +22,16 @@ def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
         return ranges(row.image, chosen.light, chosen.longest, column.fitted)
     except NormvizError as error:
         return str(error)
+
+
+def picked_row(key: Key, label: str, rows: Sequence[Row], help: str | None = None) -> Row:
+    """Draw a menu of the rows and return the chosen one.
+
+    The options are the names themselves: a menu of numbers would go on showing the name that a
+    number had with other images.
+    """
+    named = {f"{place}. {row.title}": row for place, row in enumerate(rows, start=1)}
+    return named[menu(key, label, {name: name for name in named}, help)]
 
 
 def measure_ahead(chosen: Selection) -> None:

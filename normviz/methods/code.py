@@ -25,43 +25,43 @@ def constants_code(target: str, gain: np.ndarray, bias: np.ndarray) -> str:
     import torch
     from torchvision.transforms import v2
     <BLANKLINE>
-    # image: uint8 tensor (C, H, W), RGB; mean and std are of values in 0…1
-    normalize = v2.Compose([
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(mean=[0.5], std=[0.5]),
-    ])
+    # Of values in 0…1, channels as in the image
+    MEAN = [0.5]
+    STD = [0.5]
+    <BLANKLINE>
+    # image: uint8 tensor (C, H, W)
+    normalize = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
     <BLANKLINE>
     """
     gain, bias = np.broadcast_arrays(np.atleast_1d(gain), np.atleast_1d(bias))
     # Subtracting from zero gives no minus zero.
-    mean, std = 0.0 - bias / gain, 1 / gain
+    mean, std = _listed(0.0 - bias / gain), _listed(1 / gain)
+    numbers = f"# Of values in 0…1, channels as in the image\nMEAN = {mean}\nSTD = {std}"
     if target == "numpy":
         return f"""import numpy as np
 
-MEAN = np.array({_listed(mean)})  # of values in 0…1, channels as in the image
-STD = np.array({_listed(std)})
+{numbers}
 
 
 def normalize(image):
-    return ((image / 255.0 - MEAN) / STD).astype(np.float32)
+    return ((image / 255.0 - np.array(MEAN)) / np.array(STD)).astype(np.float32)
 """
     if target == "torchvision":
         return f"""import torch
 from torchvision.transforms import v2
 
-# image: uint8 tensor (C, H, W), RGB; mean and std are of values in 0…1
-normalize = v2.Compose([
-    v2.ToDtype(torch.float32, scale=True),
-    v2.Normalize(mean={_listed(mean)}, std={_listed(std)}),
-])
+{numbers}
+
+# image: uint8 tensor (C, H, W)
+normalize = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
 """
     if target == "albumentations":
-        # One number for all channels is given as such: a list of one fits grey images only.
-        one = len(mean) == 1
-        shown = (_number(mean[0]), _number(std[0])) if one else (_listed(mean), _listed(std))
+        # A list of one number fits grey images only; a plain number fits all.
+        given = "mean=MEAN, std=STD" if len(gain) > 1 else "mean=MEAN[0], std=STD[0]"
         return f"""import albumentations as A
 
-TRANSFORM = A.Normalize(mean={shown[0]}, std={shown[1]}, max_pixel_value=255.0)
+{numbers}
+TRANSFORM = A.Normalize({given}, max_pixel_value=255.0)
 
 
 def normalize(image):
@@ -70,8 +70,10 @@ def normalize(image):
     return f"""import keras
 import numpy as np
 
-# One gain and offset a channel, channels last: y = x * scale + offset
-LAYER = keras.layers.Rescaling(scale={_listed(gain / 255)}, offset={_listed(bias)})
+# y = SCALE * x + OFFSET, one of each a channel, channels last
+SCALE = {_listed(gain / 255)}
+OFFSET = {_listed(bias)}
+LAYER = keras.layers.Rescaling(SCALE, OFFSET)
 
 
 def normalize(image):

@@ -260,9 +260,8 @@ class DatasetPixelZScore(Method):
         return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
 
     def snippet(self, target: str) -> str | None:
-        std = f"np.maximum(at_size(STD, image), {self.epsilon!r})"
-        y = f"(image / 255.0 - at_size(MEAN, image)) / {std}"
-        return _position_code(target, ["MEAN", "STD"], y)
+        y = "(image / 255.0 - at_size(MEAN, image)) / np.maximum(at_size(STD, image), FLOOR)"
+        return _position_code(target, ["MEAN", "STD"], y, f"FLOOR = {self.epsilon!r}\n")
 
     def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
@@ -285,16 +284,16 @@ def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     return resized(template, image.shape[-3], image.shape[-2])
 
 
-def _position_code(target: str, names: list[str], y: str) -> str | None:
+def _position_code(target: str, names: list[str], y: str, more: str = "") -> str | None:
     """Code that reads mean and std images from the fitted method's JSON, saved beside it.
 
     ``y`` is the result as an expression of NumPy arrays; the PyTorch text works on a channels-last
-    view of the tensor, since OpenCV resizes the template in both.
+    view of the tensor, since OpenCV resizes the template in both. ``more`` are further constants.
     """
     if target not in ("numpy", "torchvision"):
         return None
     loads = "\n".join(f'{name} = stored("{name.lower()}_image")' for name in names)
-    more_imports, last = "", f"    return ({y}).astype(np.float32)\n"
+    more_imports, last = "", f"    y = {y}\n    return y.astype(np.float32)\n"
     if target == "torchvision":
         more_imports = "import torch\n"
         last = f"""    image = image.permute(1, 2, 0).numpy()
@@ -316,7 +315,7 @@ def stored(name):
 
 
 {loads}
-
+{more}
 
 def at_size(template, image):
     height, width = image.shape[:2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ import normviz as nv
 from normviz.errors import ParameterError
 from normviz.methods.code import TARGETS
 from normviz.samples import load_sample
+
+NOT_IN_KERAS = {"dataset_mean_image", "dataset_pixel_zscore", "lcn_subtractive", "lcn"}
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +27,18 @@ def test_numpy_code_gives_the_same_result(key, stats, tmp_path, monkeypatch):
     (tmp_path / "fitted.json").write_text(fitted.to_json())
     scope: dict = {}
     exec(fitted.code("numpy"), scope)
-    for name in ("forest_day", "coffee"):
-        pixels = load_sample(name).pixels
+    photo = load_sample("forest_day").pixels
+    for pixels in (
+        photo,
+        load_sample("coffee").pixels,
+        photo[:1, :5],
+        photo * np.array([1, 0, 1], np.uint8),
+        np.full((6, 9, 3), 77, np.uint8),
+    ):
         done = scope["normalize"](pixels)
         assert done.dtype == np.float32
         ours = fitted(pixels)
-        np.testing.assert_allclose(done, ours, rtol=1e-5, atol=1e-6 * np.abs(ours).max())
+        np.testing.assert_allclose(done, ours, rtol=1e-5, atol=1e-6 * max(1, np.abs(ours).max()))
 
 
 @pytest.mark.parametrize("key", nv.METHODS)
@@ -44,6 +54,58 @@ def test_targets_are_those_that_code_writes(key, stats):
                 fitted.code(target)
 
 
+def test_every_method_has_code_for_pytorch_and_albumentations(stats):
+    for key, kind in nv.METHODS.items():
+        targets = kind().fit(stats).code_targets()
+        assert targets[:3] == ("numpy", "torchvision", "albumentations")
+        # Keras has no layer for windows and for images that are subtracted.
+        assert ("keras" in targets) == (key not in NOT_IN_KERAS)
+
+
+def test_code_keeps_the_digits_of_a_set_of_one_colour():
+    flat = nv.scan([nv.image_of(np.full((3, 3, 3), (10, 77, 201), np.uint8))])
+    fitted = nv.METHODS["dataset_zscore"]().fit(flat)  # divides by 1e-7
+    scope: dict = {}
+    exec(fitted.code("numpy"), scope)
+    pixels = np.full((2, 2, 3), (10, 77, 202), np.uint8)
+    done = scope["normalize"](pixels)
+    np.testing.assert_allclose(done, fitted(pixels), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("key", ["dataset_mean_image", "dataset_pixel_zscore", "lcn", "grey_world"])
+def test_numpy_code_takes_grey_images(key, tmp_path, monkeypatch):
+    grey = [nv.image_of(load_sample(name).pixels[::4, ::4, :1]) for name in ("coffee", "rocket")]
+    fitted = nv.METHODS[key]().fit(nv.scan(grey, mean_image=8))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fitted.json").write_text(fitted.to_json())
+    scope: dict = {}
+    exec(fitted.code("numpy"), scope)
+    done = scope["normalize"](grey[0].pixels)
+    np.testing.assert_allclose(done, fitted(grey[0].pixels), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("key", nv.METHODS)
+def test_all_code_is_python_that_defines_normalize(key, target, stats):
+    fitted = nv.METHODS[key]().fit(stats)
+    if target not in fitted.code_targets():
+        return
+    text = fitted.code(target)
+    names = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {name.id for name in node.targets if isinstance(name, ast.Name)}
+    assert "normalize" in names
+    assert max(map(len, text.splitlines())) <= 100 and text.endswith("\n")
+
+
+def test_unknown_targets_are_refused_with_those_there_are(stats):
+    with pytest.raises(ParameterError, match="'jax'; there is numpy, torchvision"):
+        nv.METHODS["scale_01"]().fit().code("jax")
+
+
 def test_bgr_preset_says_how_to_turn_the_channels():
     assert "takes BGR" in nv.METHODS["published"](preset="vgg").fit().code("torchvision")
     assert "BGR" not in nv.METHODS["published"](preset="imagenet").fit().code("torchvision")
@@ -51,4 +113,4 @@ def test_bgr_preset_says_how_to_turn_the_channels():
 
 def test_constants_stand_in_the_library_code():
     code = nv.METHODS["published"](preset="imagenet").fit().code("torchvision")
-    assert "mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]" in code
+    assert "MEAN = [0.485, 0.456, 0.406]" in code and "STD = [0.229, 0.224, 0.225]" in code

@@ -226,9 +226,7 @@ def test_json_brings_back_the_same_bits(key):
     np.testing.assert_array_equal(again(photo(seed=9)), method(photo(seed=9)))
 
 
-_MEAN = (
-    '{"format": "normviz-fitted/1", "method": "dataset_mean", "parameters": {}, "constants": '
-)
+_MEAN = '{"format": "normviz-fitted/1", "method": "dataset_mean", "parameters": {}, "constants": '
 _LCN = '{"format": "normviz-fitted/1", "method": "lcn", "constants": {}, "parameters": '
 
 

@@ -108,6 +108,7 @@ def test_grey_world_and_white_patch_by_hand():
     world = nv.METHODS["grey_world"]().fit().reference(pixels)
     np.testing.assert_allclose(world, u * u.mean() / u.mean((0, 1)), rtol=1e-12)
     np.testing.assert_allclose(world.mean((0, 1)), u.mean(), rtol=1e-12)
+    assert nv.METHODS["white_patch"]().percentile == 99.0
     patch = nv.METHODS["white_patch"](percentile=90.0).fit()
     white = np.percentile(u, 90, axis=(0, 1))
     np.testing.assert_allclose(patch.reference(pixels), u / white, rtol=1e-12)
@@ -137,9 +138,11 @@ def loop_mean(x: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-@pytest.mark.parametrize("window", [3, 9])
-def test_lcn_is_the_formula_of_jarrett_2009(window):
-    pixels = photo(12, 15)
+# The last image is smaller than the window: its border is mirrored more than once.
+@pytest.mark.parametrize(("window", "size"), [(3, (12, 15)), (9, (12, 15)), (9, (3, 2))])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lcn_is_the_formula_of_jarrett_2009(window, size, channels):
+    pixels = photo(*size)[:, :, :channels]
     x = pixels / 255
     v = x - loop_mean(x, window)
     subtractive = nv.METHODS["lcn_subtractive"](window=window).fit().reference(pixels)
@@ -147,3 +150,113 @@ def test_lcn_is_the_formula_of_jarrett_2009(window):
     sigma = np.sqrt(loop_mean(v * v, window))
     full = nv.METHODS["lcn"](window=window).fit().reference(pixels)
     np.testing.assert_allclose(full, v / np.maximum(sigma.mean(), sigma), atol=1e-8)
+
+
+def test_lcn_keeps_its_digits_at_the_lowest_contrast_of_16_bits():
+    grain = np.random.default_rng(0).integers(0, 3, (40, 30, 1))
+    method = nv.METHODS["lcn"]().fit()
+    faint = method((30000 + grain).astype(np.uint16))
+    np.testing.assert_allclose(faint, method.reference(grain.astype(np.uint8)), atol=2e-6)
+
+
+def test_a_flat_colour_keeps_its_channels_distances_to_grey():
+    colour = np.full((8, 9, 3), (20, 50, 200), np.uint8)
+    away = (np.array([20, 50, 200]) - 90) / 255
+    done = nv.METHODS["lcn_subtractive"]().fit()(colour)
+    np.testing.assert_allclose(done, np.broadcast_to(away, done.shape), atol=1e-6)
+    full = nv.METHODS["lcn"]().fit()(colour)
+    expected = np.broadcast_to(away / np.sqrt((away**2).mean()), full.shape)
+    np.testing.assert_allclose(full, expected, atol=1e-5)
+
+
+def test_tensorflow_floor_is_of_the_scale_it_sees():
+    # FACTS: on [0, 1] images of 32×32×3 the floor is 0.018, 4.6 grey levels.
+    floor = 1 / np.sqrt(32 * 32 * 3)
+    assert floor == pytest.approx(0.018, abs=5e-5) and floor * 255 == pytest.approx(4.6, abs=0.05)
+    rng = np.random.default_rng(0)
+    for std, bites in ((4.0, True), (5.5, False)):
+        pixels = np.rint(rng.normal(128, std, (32, 32, 3))).astype(np.uint8)
+        done = nv.METHODS["image_standardize"](scale=1).fit()(pixels)
+        assert done.std() == pytest.approx(pixels.std() / 255 / floor if bites else 1.0, rel=1e-5)
+        assert (done.std() < 0.999) == bites
+
+
+@pytest.mark.parametrize("value", [0, 90, 255])
+def test_flat_images_become_what_is_said_of_them(value):
+    pixels = np.full((4, 6, 3), value, np.uint8)
+    for key in ("image_mean", "image_standardize", "image_channel_standardize", "lcn"):
+        assert not nv.METHODS[key]().fit()(pixels).round(9).any(), key
+    white = nv.METHODS["white_patch"]().fit()(pixels)
+    np.testing.assert_allclose(white, 1.0 if value else 0.0, rtol=1e-6)
+    np.testing.assert_allclose(nv.METHODS["grey_world"]().fit()(pixels), value / 255, rtol=1e-6)
+
+
+def test_floor_of_the_channel_std_is_a_share_of_the_range():
+    pixels = np.zeros((2, 2, 1), np.uint16)
+    pixels[0] = 8  # std 4 of 65535, below the floor of 1e-4
+    done = nv.METHODS["image_channel_standardize"]().fit()(pixels)
+    np.testing.assert_allclose(np.abs(done), 4 / 65535 / 1e-4, rtol=1e-6)
+    finer = nv.METHODS["image_channel_standardize"](epsilon=1e-5).fit()(pixels)
+    np.testing.assert_allclose(np.abs(finer), 1.0, rtol=1e-6)
+
+
+def test_black_channels_stay_black():
+    pixels = photo() * np.array([1, 0, 1], np.uint8)
+    for key in ("grey_world", "white_patch"):
+        done = nv.METHODS[key]().fit()(pixels)
+        assert not done[..., 1].any() and done[..., ::2].all()
+
+
+def test_grey_world_by_hand():
+    pixels = np.array([[[10, 20, 30], [30, 60, 90]]], np.uint8)  # means 20, 40, 60; grey is 40
+    done = nv.METHODS["grey_world"]().fit()(pixels) * 255
+    np.testing.assert_allclose(done, [[[20, 20, 20], [60, 60, 60]]], rtol=1e-6)
+
+
+def test_a_set_of_one_colour_divides_by_the_floor():
+    stats = nv.scan([nv.image_of(np.full((2, 2, 3), 100, np.uint8))] * 3, mean_image=2)
+    pixels = np.full((2, 2, 3), 151, np.uint8)  # 0.2 above
+    score = nv.METHODS["dataset_zscore"](epsilon=0.01).fit(stats)
+    np.testing.assert_allclose(score(pixels), 20.0, rtol=1e-6)
+    each = nv.METHODS["dataset_pixel_zscore"](epsilon=0.1).fit(stats)
+    np.testing.assert_allclose(each(pixels), 2.0, rtol=1e-4)
+    batch = nv.METHODS["batch_zscore"](epsilon=0.0).fit(stats)
+    assert np.isfinite(batch(pixels)).all()
+
+
+def test_pixel_zscore_is_standardization_of_flattened_features():
+    # scikit-learn's StandardScaler by hand: one mean and one std a column, ddof 0.
+    stack = np.random.default_rng(3).integers(0, 256, (12, 5, 5, 3), dtype=np.uint8)
+    table = stack.reshape(12, -1).astype(float)
+    scaled = (table - table.mean(axis=0)) / table.std(axis=0)
+    fitted = nv.METHODS["dataset_pixel_zscore"](epsilon=1e-6).fit(
+        nv.scan([nv.image_of(one) for one in stack], mean_image=5)
+    )
+    for row, image in zip(scaled, stack, strict=True):
+        np.testing.assert_allclose(fitted.reference(image).ravel(), row, rtol=1e-6, atol=1e-8)
+
+
+def test_a_mean_image_is_resized_to_the_picture():
+    ramp = np.array([[0, 100], [0, 100]], np.uint8)
+    fitted = nv.METHODS["dataset_mean_image"]().fit(nv.scan([nv.image_of(ramp)], mean_image=2))
+    done = fitted(np.full((4, 4, 1), 100, np.uint8))[0, :, 0]
+    np.testing.assert_allclose(done, [100, 75, 25, 0], atol=0.01)  # linear between the centres
+
+
+def test_floats_of_any_declared_range_are_fractions_of_it():
+    u = np.random.default_rng(0).uniform(0, 1, (5, 7, 3)).astype(np.float32)
+    shifted = (u.astype(float) * 20 - 10).astype(np.float32)
+    for key in ("scale_01", "scale_11", "published", "lcn", "grey_world", "image_standardize"):
+        method = nv.METHODS[key]().fit()
+        np.testing.assert_allclose(
+            method(shifted, (-10, 10)), method(u), rtol=1e-4, atol=2e-5, err_msg=key
+        )
+    low = nv.METHODS["scale_01"]().fit()(np.full((1, 1, 1), -10.0), (-10, 10))
+    assert low.item() == 0.0
+
+
+def test_a_preset_that_takes_bgr_is_the_caffe_subtraction_turned_round():
+    pixels = photo()
+    caffe = pixels[..., ::-1] - np.array([103.939, 116.779, 123.68])
+    done = nv.METHODS["published"](preset="vgg").fit()(pixels)
+    np.testing.assert_allclose(done[..., ::-1], caffe, atol=2e-5)
