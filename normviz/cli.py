@@ -7,22 +7,25 @@ unreadable (they are named on standard error); 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.util
+import io
 import json
 import os
+import secrets
 import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from normviz.errors import NormvizError, ParameterError
-from normviz.export import file_name, png_bytes
-from normviz.images import as_rgb
+from normviz.display import Extent, windows
+from normviz.errors import NormvizError, ParameterError, ShapeError
+from normviz.export import file_name, png_bytes, write_npz
+from normviz.images import Image, as_rgb
 from normviz.methods import METHODS, Fitted, Method
 from normviz.presets import PRESETS
 from normviz.read import Photos, read
@@ -31,13 +34,23 @@ from normviz.version import VERSION
 
 DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 
+# The side of the mean image that methods fitted at each position get, as in the page.
 MEAN_IMAGE_SIDE = 224
 
+ROOT = Path(__file__).resolve().parent.parent
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    >>> main(["apply", "photos.zip", "--method", "dataset_zscore"])
+    2
+    """
     parser = _parser()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if argv is None else argv)
+    # A character that the terminal lacks is no reason to fail.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         asked, extra = parser.parse_known_args(given)
         if extra and asked.command != "app":
@@ -46,9 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     asked.extra = [word for word in extra if word != "--"]
     try:
-        return asked.run(asked)
+        code = asked.run(asked)
+        sys.stdout.flush()
+        return code
+    except ParameterError as error:
+        _say(str(error))
+        return USAGE
     except NormvizError as error:
         _say(str(error))
+        return FAILED
+    except BrokenPipeError:
+        # Whoever read the output has enough; Python must not complain again when it exits.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
         _say(f"{error.filename or 'a file'}: {error.strerror or error}.")
@@ -74,8 +97,13 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    app = command("app", _app, "open the page in a browser", "app --port 8600")
-    app.add_argument("--port", type=int, help="port to serve on")
+    app = command(
+        "app",
+        _app,
+        "open the page in a browser; what follows -- goes to Streamlit",
+        "app --port 8600 -- --server.headless true",
+    )
+    app.add_argument("--port", type=_whole(1, 65535), metavar="N", help="port to serve on")
 
     stats = command(
         "stats",
@@ -86,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("source", nargs="+", help="image, folder, archive, .npy, .npz, IDX, CIFAR")
     stats.add_argument("--json", action="store_true", help="print JSON instead of a table")
     stats.add_argument("--out", type=Path, metavar="FILE", help="write JSON to FILE")
+    stats.add_argument(
+        "--mean-image",
+        type=_whole(1, 4096),
+        metavar="SIDE",
+        help="also write the mean and std image, SIDE pixels square, to an .npz beside --out FILE",
+    )
 
     apply = command(
         "apply",
@@ -96,7 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument("source", nargs="+", help="what to normalize")
     apply.add_argument("--method", required=True, help="a name that `methods` lists")
     apply.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter"
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of the method",
     )
     apply.add_argument(
         "--fit-on",
@@ -106,7 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     apply.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
     apply.add_argument(
-        "--format", choices=("npy", "png"), default="npy", help="floats, or pictures stretched"
+        "--format",
+        choices=("npy", "npz", "png"),
+        default="npy",
+        help="floats, one file an image (default); floats in one file, packed; pictures, each "
+        "stretched from its lowest to its highest value",
     )
     apply.add_argument("--force", action="store_true", help="write into a folder with files in it")
     apply.add_argument("--json", action="store_true", help="print the manifest")
@@ -116,9 +159,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(low: int, high: int) -> Any:
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"a whole number from {low} to {high}, not {text!r}")
+        return int(text)
+
+    return number
+
+
 def _app(asked: argparse.Namespace) -> int:
-    root = Path(__file__).resolve().parent.parent
-    if not (root / "app" / "main.py").is_file():
+    if not (ROOT / "app" / "main.py").is_file():
         _say("the page's folder app/ is not beside the package; run from a copy of the repository.")
         return FAILED
     if importlib.util.find_spec("streamlit") is None:
@@ -127,33 +178,51 @@ def _app(asked: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
     if asked.port is not None:
         command += ["--server.port", str(asked.port)]
-    return subprocess.run([*command, *asked.extra], cwd=root, check=False).returncode
+    code = subprocess.run([*command, *asked.extra], cwd=ROOT, check=False).returncode
+    # A process ended by signal n counts as 128 + n in a shell.
+    return code if code >= 0 else 128 - code
 
 
 def _stats(asked: argparse.Namespace) -> int:
-    photos = read(asked.source, on_problem="collect")
-    stats = _scanned(photos)
+    out: Path | None = asked.out
+    if asked.mean_image is not None and out is None:
+        raise ParameterError("--mean-image is written beside --out FILE; give both.")
+    if out is not None:
+        _refuse_no_place(out)
+    photos = read(_one_or_list(asked.source), on_problem="collect")
+    stats = _scanned(photos, asked.mean_image)
     code = _report(photos, stats.images)
     if code == FAILED:
         return code
     record = stats.to_dict()
+    if out is not None and asked.mean_image is not None:
+        beside = out.with_suffix(".npz") if out.suffix != ".npz" else out.with_suffix(".images.npz")
+        images = {"mean": stats.fraction_mean_image, "std": stats.fraction_std_image}
+        with _replacing(beside) as stream:
+            write_npz(stream, images.items())
+        record["mean_image"] = {
+            "file": beside.name,
+            "side": asked.mean_image,
+            "unit": "fractions of the value range",
+        }
     text = json.dumps(record, indent=1, allow_nan=False)
-    if asked.out is not None:
-        _write(asked.out, text.encode() + b"\n")
+    if out is not None:
+        _write(out, text.encode() + b"\n")
     if asked.json:
         print(text)
-    elif asked.out is None:
+    elif out is None:
         print(_table(stats))
     return code
 
 
-def _scanned(photos: Photos) -> DatasetStatistics:
+def _scanned(photos: Photos, mean_image: int | None) -> DatasetStatistics:
     final = DatasetStatistics.empty()
-    for final in scan_progress(photos, mean_image=MEAN_IMAGE_SIDE):
-        if sys.stderr.isatty():
+    told = sys.stderr.isatty()
+    for final in scan_progress(photos, mean_image=mean_image):
+        if told:
             done = final.images + final.unreadable
             print(f"\r{done:,} of {len(photos):,} images", end="", file=sys.stderr)
-    if sys.stderr.isatty():
+    if told:
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     return final
 
@@ -163,7 +232,7 @@ def _table(stats: DatasetStatistics) -> str:
     within, between = stats.variance.within, stats.variance.between
     share = between / np.maximum(within + between, np.finfo(float).tiny)
     lines = [
-        f"{stats.images} images, {stats.unreadable} unreadable; values {low:g} to {high:g}"
+        f"{_images(stats.images)}, {stats.unreadable} unreadable; values {low:g} to {high:g}"
         + (", exact" if stats.exact else ""),
         "",
     ]
@@ -183,9 +252,14 @@ def _table(stats: DatasetStatistics) -> str:
     for name, values in rows.items():
         unit = " %" if name.startswith("variance") else ""
         lines.append(f"{name:24}" + "".join(f"{value:>12.4f}" for value in values) + unit)
-    mean = ", ".join(f"{value:.4f}" for value in stats.fraction_mean)
-    std = ", ".join(f"{value:.4f}" for value in stats.fraction_std)
-    lines += ["", f"torchvision: Normalize(mean=[{mean}], std=[{std}])"]
+    if stats.fraction_std.min() > 0:
+        mean, std = (
+            ", ".join(f"{value:.6g}" for value in values)
+            for values in (stats.fraction_mean, stats.fraction_std)
+        )
+        lines += ["", f"torchvision, on fractions 0 to 1: Normalize(mean=[{mean}], std=[{std}])"]
+    else:
+        lines += ["", "torchvision: no Normalize, for a channel's std is 0"]
     return "\n".join(lines)
 
 
@@ -193,129 +267,59 @@ def _apply(asked: argparse.Namespace) -> int:
     method = _configured(asked.method, asked.set)
     folder: Path = asked.out
     if folder.exists() and not folder.is_dir():
-        raise ParameterError(f"{folder} is a file; name a folder for --out.")
+        raise NormvizError(f"{folder} is a file; name a folder for --out.")
     if folder.is_dir() and any(folder.iterdir()) and not asked.force:
-        raise ParameterError(f"{folder} is not empty; name another folder, or give --force.")
-    photos = read(asked.source, on_problem="collect")
-    fitted, channels = _fitted(method, asked.fit_on, photos)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[dict[str, Any]] = []
-    for index, image in photos.indexed():
-        seen = as_rgb(image) if channels == 3 else image
-        values = fitted(seen.pixels, seen.value_range)
-        name = file_name(index, image.path, asked.method, asked.format)
-        entry: dict[str, Any] = {"file": name, "source": image.path, "label": image.label}
-        if asked.format == "png":
-            low, high = float(values.min()), float(values.max())
-            window = (low, high) if high > low else (low - 0.5, high + 0.5)
-            _write(folder / name, png_bytes(values, window))
-            entry["black_white"] = window
-        else:
-            with _replacing(folder / name) as stream:
-                np.save(stream, values, allow_pickle=False)
-        written.append({**entry, "shape": values.shape})
-    code = _report(photos, len(written))
+        raise NormvizError(f"{folder} is not empty; name another folder, or give --force.")
+    photos = read(_one_or_list(asked.source), on_problem="collect")
+    fitted, channels, fitted_on, fit_code = _fitted(method, asked.fit_on, photos)
+    output = _Output(folder, asked.format, fitted)
+    misfits = 0
+    with contextlib.closing(output.written(photos, channels)) as steps:
+        for misfit in steps:
+            misfits += 1
+            _say(misfit)
+    code = _report(photos, len(output.entries), "no image could be normalized.")
     if code == FAILED:
         return code
     manifest = {
         "normviz": VERSION,
         "method": asked.method,
         "parameters": dataclasses.asdict(method),
+        "fitted_on": fitted_on,
         "unit": method.about.unit,
-        "images": written,
+        "images": output.entries,
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-    _write(folder / "manifest.json", text.encode() + b"\n")
     _write(folder / "fitted.json", fitted.to_json().encode() + b"\n")
-    print(text if asked.json else f"{len(written)} images written to {folder}")
-    return code
+    # Last, so that a folder with a manifest is a whole one. A name's bytes that are no text
+    # become JSON escapes.
+    _write(folder / "manifest.json", text.encode(errors="backslashreplace") + b"\n")
+    print(text if asked.json else f"{_images(len(output.entries))} written to {folder}")
+    return PARTLY if misfits or fit_code == PARTLY else code
 
 
-def _configured(name: str, settings: Sequence[str]) -> Method:
-    if name not in METHODS:
-        raise ParameterError(f"there is no method {name!r}; there are {', '.join(METHODS)}.")
-    fields = {field.name: field for field in dataclasses.fields(METHODS[name])}
-    values: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or key not in fields:
-            known = ", ".join(fields) or "no parameters"
-            raise ParameterError(f"--set {setting}: {name} has {known}; write NAME=VALUE.")
-        kind: Any = type(fields[key].default)
-        try:
-            values[key] = text.lower() == "true" if kind is bool else kind(text)
-        except ValueError:
-            raise ParameterError(f"--set {setting}: {text!r} is no {kind.__name__}.") from None
-    return METHODS[name](**values)
+class _Output:
+    """A folder of normalized images, written one by one; ``entries`` is what its manifest lists."""
 
+    def __init__(self, folder: Path, kind: str, fitted: Fitted) -> None:
+        self._folder = folder
+        self._kind = kind
+        self._fitted = fitted
+        self.entries: list[dict[str, Any]] = []
 
-def _fitted(method: Method, source: str | None, photos: Photos) -> tuple[Fitted, int]:
-    """The fitted method, and the channels that images need for it (1 leaves them alone)."""
-    if method.about.scope not in ("dataset", "batch"):
-        fitted = method.fit()
-        wide = any(value.shape[-1:] == (3,) for value in fitted.constants.values())
-        return fitted, 3 if wide else 1
-    if source is not None and source.startswith("preset:"):
-        preset = PRESETS.get(source.removeprefix("preset:"))
-        if preset is None:
-            raise ParameterError(f"there is no {source}; there are {', '.join(PRESETS)}.")
-        return method.fit(preset), preset.channels
-    stats = _scanned(photos if source is None else read(source))
-    return method.fit(stats), stats.channels
-
-
-def _methods(asked: argparse.Namespace) -> int:
-    if asked.json:
-        listed = [
-            {
-                "name": name,
-                "title": kind.about.title,
-                "scope": kind.about.scope,
-                "parameters": {f.name: f.default for f in dataclasses.fields(kind)},
-            }
-            for name, kind in METHODS.items()
-        ]
-        print(json.dumps(listed, indent=1, ensure_ascii=False))
-        return DONE
-    for name, kind in METHODS.items():
-        set_by = ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(kind))
-        print(f"{name:26}{kind.about.scope:9}{kind.about.title}" + (f"  ({set_by})" * bool(set_by)))
-    return DONE
-
-
-def _report(photos: Photos, done: int) -> int:
-    """Name what could not be read, and return the exit code that this makes."""
-    for problem in photos.problems:
-        _say(str(problem))
-    if not done:
-        _say("no image could be read.")
-        return FAILED
-    return PARTLY if photos.problems else DONE
-
-
-class _replacing:
-    """A file that takes its name only when it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> Any:
-        handle, self._partial = tempfile.mkstemp(dir=self._path.parent, prefix=".normviz-")
-        self._stream = os.fdopen(handle, "wb")
-        return self._stream
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._stream.close()
-        if kind is None:
-            os.replace(self._partial, self._path)
+    def written(self, photos: Photos, channels: int) -> Iterator[str]:
+        """Write every image that can be, and yield one sentence for each that cannot."""
+        misfits: list[str] = []
+        arrays = self._normalized(photos, channels, misfits)
+        if self._kind == "npz":
+            # Looked for first: a set without any image leaves no empty file.
+            first = next(arrays, None)
+            if first is not None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                with _replacing(self._folder / "normalized.npz") as stream:
+                    write_npz(stream, self._members(first, arrays))
         else:
-            os.unlink(self._partial)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with _replacing(path) as stream:
-        stream.write(data)
-
-
-def _say(sentence: str) -> None:
-    print(f"normviz: {sentence}", file=sys.stderr)
+            for entry, values in arrays:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._write_one(entry, values)
+        yield from misfits

@@ -169,10 +169,11 @@ def show(
     *,
     display_label: str,
     key: str,
-) -> None:
-    """Draw the grid; raises ValueError for what does not fit together (see ``packed``).
+) -> bool:
+    """Draw the grid and return whether the browser has drawn it once.
 
-    Zoom, centre and the kept pixel live in the browser under ``key`` and survive new data.
+    Raises ValueError for what does not fit together (see ``packed``). Zoom, centre and the kept
+    pixel live in the browser under ``key`` and survive new data.
     """
     message, parts = packed(columns, rows, cells, display_label)
     # Without a gap the elements that only carry bytes take no room.
@@ -180,7 +181,13 @@ def show(
         # Keyed by place, not by content: new bytes then reach an element that is mounted already.
         for place, (digest, data) in enumerate(parts.items()):
             _COMPONENT(data=digest.encode() + data, key=f"{key}-part-{place}")
-        _COMPONENT(data={"key": key, **message}, key=key)
+        shown = _COMPONENT(
+            data={"key": key, **message},
+            key=key,
+            default={"drawn": False},
+            on_drawn_change=lambda: None,
+        )
+    return bool(shown.drawn)
 
 
 def _cell(

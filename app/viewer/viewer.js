@@ -22,7 +22,7 @@ const KEYBOARD_HELP =
 const views = new Map(); // component key → zoom, centre and kept pixel; outlives every data change
 const instances = new WeakMap(); // parentElement → Part or Grid
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setStateValue }) {
   const Kind = data instanceof Uint8Array ? Part : Grid;
   let instance = instances.get(parentElement);
   if (!(instance instanceof Kind) || !instance.serves(parentElement)) {
@@ -30,7 +30,7 @@ export default function ({ data, parentElement }) {
     instance = new Kind(parentElement, data);
     instances.set(parentElement, instance);
   }
-  instance.update(data);
+  instance.update(data, () => setStateValue("drawn", true));
   return () => {
     instances.get(parentElement)?.end();
     instances.delete(parentElement);
@@ -241,7 +241,7 @@ class Grid {
 
   // ---- new data ----
 
-  async update(message) {
+  async update(message, say) {
     const turn = ++this.turn;
     performance.mark("normviz-message");
     if (!this.message) this.arrange(message);
@@ -255,6 +255,8 @@ class Grid {
     this.drawn += 1;
     this.root.dataset.drawn = String(this.drawn);
     performance.mark("normviz-drawn");
+    // Once: the page sends its charts after the first pictures, whose library would hold them up.
+    if (this.drawn === 1) say();
   }
 
   async load(row, cells) {

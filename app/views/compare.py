@@ -63,7 +63,10 @@ def page() -> None:
     if not columns:
         return
     with st.container(key="grid"):
-        _grid(chosen)
+        if not _grid(chosen):
+            # The charts' library takes a browser half a second to start, pictures or not: they
+            # come first, and say when they are there.
+            return
         histograms.section(chosen)
     activations.section(chosen)
     takeaway.section(chosen)
@@ -160,7 +163,8 @@ def _two_lights(chosen: Selection) -> tuple[Row, Row]:
     return ranked[-1], ranked[0]
 
 
-def _grid(chosen: Selection) -> None:
+def _grid(chosen: Selection) -> bool:
+    """Draw the panels; return whether the browser has drawn them once."""
     numbers = panels_of(chosen)
     black_white = windows_of(chosen)
     rows = {row.index: _viewer_row(chosen, row) for row in chosen.rows}
@@ -183,7 +187,7 @@ def _grid(chosen: Selection) -> None:
         )
         for column in chosen.columns
     ]
-    viewer.show(
+    return viewer.show(
         heads,
         list(rows.values()),
         cells,

@@ -18,7 +18,7 @@ _HEAD += ["height", "width", "exact"]
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What was measured of one image under one method."""
+    """What was measured of one image under one method, in the method's ``unit``."""
 
     image: str
     label: str | None
@@ -31,7 +31,7 @@ def statistics_csv(panels: Iterable[Panel]) -> str:
     """Return one line a panel and channel; numbers at full precision.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe: file names are not
-    ours.
+    ours. ``exact`` is "no" where ``height × width`` is a reduced copy.
 
     >>> statistics_csv([]).strip()
     'image,label,method,unit,channel,min,mean,std,max,height,width,exact'
@@ -56,7 +56,11 @@ def _harmless(text: str) -> str:
 
 
 def statistics_json(panels: Iterable[Panel], facts: Mapping[str, Any]) -> str:
-    """Return the panels' numbers with ``facts`` (light, fit, display, version) as JSON text."""
+    """Return the panels' numbers with ``facts`` (light, fit, display, version) as JSON text.
+
+    >>> statistics_json([], {"normviz": "0.1.0"}).split()
+    ['{', '"normviz":', '"0.1.0",', '"panels":', '[]', '}']
+    """
     listed = []
     for panel in panels:
         found = panel.ranges

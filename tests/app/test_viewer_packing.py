@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -157,8 +158,13 @@ def test_a_missing_cell_and_a_key_given_twice_are_named():
 
 def test_bytes_reach_the_browser_behind_their_digest(monkeypatch):
     mounted = []
-    monkeypatch.setattr(viewer, "_COMPONENT", lambda data, key: mounted.append((data, key)))
-    viewer.show(COLUMNS, (ROW,), CELLS, display_label="Clip", key="grid")
+
+    def component(data, key, **state):
+        mounted.append((data, key))
+        return SimpleNamespace(**state.get("default", {}))
+
+    monkeypatch.setattr(viewer, "_COMPONENT", component)
+    assert viewer.show(COLUMNS, (ROW,), CELLS, display_label="Clip", key="grid") is False
     *parts, (message, key) = mounted
     assert key == "grid" == message["key"]
     sent = {data[:32].decode(): data[32:] for data, _ in parts}

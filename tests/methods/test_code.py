@@ -84,6 +84,27 @@ def test_numpy_code_takes_grey_images(key, tmp_path, monkeypatch):
     np.testing.assert_allclose(done, fitted(grey[0].pixels), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("key", ["dataset_mean_image", "dataset_pixel_zscore", "dataset_zscore"])
+def test_code_fitted_on_grey_does_colour_as_the_method_does(key, tmp_path, monkeypatch):
+    grey = [nv.image_of(load_sample(name).pixels[::4, ::4, :1]) for name in ("coffee", "rocket")]
+    fitted = nv.METHODS[key]().fit(nv.scan(grey, mean_image=8))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fitted.json").write_text(fitted.to_json())
+    scope: dict = {}
+    exec(fitted.code("numpy"), scope)
+    pixels = load_sample("coffee").pixels
+    np.testing.assert_allclose(scope["normalize"](pixels), fitted(pixels), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("target", ["numpy", "torchvision", "albumentations"])
+def test_mean_and_std_have_one_number_a_channel_each(target, stats):
+    # One gain for all channels and a bias for each: libraries want lists of one length.
+    code = nv.METHODS["dataset_mean"]().fit(stats).code(target)
+    scope: dict = {}
+    exec("\n".join(line for line in code.splitlines() if line[:4] in ("MEAN", "STD ")), scope)
+    assert len(scope["MEAN"]) == len(scope["STD"]) == 3
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("key", nv.METHODS)
 def test_all_code_is_python_that_defines_normalize(key, target, stats):

@@ -167,9 +167,11 @@ def test_moments_of_blocks_are_those_of_the_whole(monkeypatch):
 
 
 def test_percentiles_of_floats_end_at_the_extremes_themselves():
-    values = np.array([[[0.1234567], [0.3], [0.7654321]]], np.float32)
-    found = Moments.of(values, ValueRange(0.0, 1.0))
-    assert found.percentile(0)[0] == values.min() and found.percentile(100)[0] == values.max()
+    # Ends below and above the middle of their bins.
+    for low, high in ((0.2 / 65536, 1 - 0.2 / 65536), (0.8 / 65536, 1 - 0.8 / 65536)):
+        values = np.array([[[low], [0.3], [high]]], np.float32)
+        found = Moments.of(values, ValueRange(0.0, 1.0))
+        assert found.percentile(0)[0] == values.min() and found.percentile(100)[0] == values.max()
     assert found.percentile(50)[0] == pytest.approx(0.3, abs=1 / 65536)
     alone = Moments.of(values[:, :1], ValueRange(0.0, 1.0))
     assert [alone.percentile(q)[0] for q in (0, 37, 100)] == [values[0, 0, 0]] * 3
