@@ -17,13 +17,14 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from normviz.display import Extent, windows
-from normviz.errors import NormvizError, ParameterError, ShapeError
+from normviz.errors import NormvizError, ParameterError
 from normviz.export import file_name, png_bytes, write_npz
 from normviz.images import Image, as_rgb
 from normviz.methods import METHODS, Fitted, Method
@@ -36,6 +37,8 @@ DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 
 # The side of the mean image that methods fitted at each position get, as in the page.
 MEAN_IMAGE_SIDE = 224
+
+NPZ = "normalized.npz"
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -272,13 +275,8 @@ def _apply(asked: argparse.Namespace) -> int:
         raise NormvizError(f"{folder} is not empty; name another folder, or give --force.")
     photos = read(_one_or_list(asked.source), on_problem="collect")
     fitted, channels, fitted_on, fit_code = _fitted(method, asked.fit_on, photos)
-    output = _Output(folder, asked.format, fitted)
-    misfits = 0
-    with contextlib.closing(output.written(photos, channels)) as steps:
-        for misfit in steps:
-            misfits += 1
-            _say(misfit)
-    code = _report(photos, len(output.entries), "no image could be normalized.")
+    entries = _written(folder, asked, _normalized(photos, fitted, channels))
+    code = _report(photos, len(entries), "no image could be normalized.")
     if code == FAILED:
         return code
     manifest = {
@@ -287,39 +285,182 @@ def _apply(asked: argparse.Namespace) -> int:
         "parameters": dataclasses.asdict(method),
         "fitted_on": fitted_on,
         "unit": method.about.unit,
-        "images": output.entries,
+        "images": entries,
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
     _write(folder / "fitted.json", fitted.to_json().encode() + b"\n")
     # Last, so that a folder with a manifest is a whole one. A name's bytes that are no text
     # become JSON escapes.
     _write(folder / "manifest.json", text.encode(errors="backslashreplace") + b"\n")
-    print(text if asked.json else f"{_images(len(output.entries))} written to {folder}")
-    return PARTLY if misfits or fit_code == PARTLY else code
+    print(text if asked.json else f"{_images(len(entries))} written to {folder}")
+    return max(code, fit_code)
 
 
-class _Output:
-    """A folder of normalized images, written one by one; ``entries`` is what its manifest lists."""
+def _normalized(
+    photos: Photos, fitted: Fitted, channels: int
+) -> Iterator[tuple[int, Image, np.ndarray]]:
+    for index, image in photos.indexed():
+        # Constants of one channel hold for each; those of three need three.
+        seen = as_rgb(image) if channels == 3 else image
+        yield index, seen, fitted(seen.pixels, seen.value_range)
 
-    def __init__(self, folder: Path, kind: str, fitted: Fitted) -> None:
-        self._folder = folder
-        self._kind = kind
-        self._fitted = fitted
-        self.entries: list[dict[str, Any]] = []
 
-    def written(self, photos: Photos, channels: int) -> Iterator[str]:
-        """Write every image that can be, and yield one sentence for each that cannot."""
-        misfits: list[str] = []
-        arrays = self._normalized(photos, channels, misfits)
-        if self._kind == "npz":
-            # Looked for first: a set without any image leaves no empty file.
-            first = next(arrays, None)
-            if first is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                with _replacing(self._folder / "normalized.npz") as stream:
-                    write_npz(stream, self._members(first, arrays))
+def _written(
+    folder: Path, asked: argparse.Namespace, results: Iterator[tuple[int, Image, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """Write the results as they come, and return what the manifest lists."""
+    entries: list[dict[str, Any]] = []
+    nominal = METHODS[asked.method].about.nominal
+
+    def named() -> Iterator[tuple[str, np.ndarray]]:
+        suffix = "" if asked.format == "npz" else asked.format
+        for index, image, values in results:
+            name = file_name(index, image.path, asked.method, suffix)
+            entry = {"source": image.path, "label": image.label, "file": name}
+            if asked.format == "npz":
+                entry |= {"file": NPZ, "array": name}
+            entries.append({**entry, "shape": values.shape, "notes": image.notes})
+            yield name, values
+
+    arrays = named()
+    # Asked for before anything is made: a set without any image leaves no folder behind.
+    first = next(arrays, None)
+    if first is None:
+        return entries
+    folder.mkdir(parents=True, exist_ok=True)
+    if asked.format == "npz":
+        with _replacing(folder / NPZ) as stream:
+            write_npz(stream, chain([first], arrays))
+        return entries
+    for name, values in chain([first], arrays):
+        if asked.format == "png":
+            extent = Extent(asked.method, float(values.min()), float(values.max()), nominal)
+            (window,) = windows([extent], "stretch")
+            _write(folder / name, png_bytes(values, window))
+            entries[-1]["black_white"] = window
         else:
-            for entry, values in arrays:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._write_one(entry, values)
-        yield from misfits
+            with _replacing(folder / name) as stream:
+                np.save(stream, values, allow_pickle=False)
+    return entries
+
+
+def _configured(name: str, settings: Sequence[str]) -> Method:
+    if name not in METHODS:
+        raise ParameterError(f"there is no method {name!r}; there are {', '.join(METHODS)}.")
+    fields = {field.name: field for field in dataclasses.fields(METHODS[name])}
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or key not in fields:
+            known = ", ".join(fields) or "no parameters"
+            raise ParameterError(f"--set {setting}: {name} has {known}; write NAME=VALUE.")
+        values[key] = _converted(text, type(fields[key].default))
+    return METHODS[name](**values)
+
+
+def _converted(text: str, kind: type) -> Any:
+    """The text as ``kind``; as it is when it is none, so that the method says what it allows."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _fitted(method: Method, source: str | None, photos: Photos) -> tuple[Fitted, int, str, int]:
+    """The fitted method, the channels that images need for it (1 leaves them alone), what it was
+    fitted on, and the exit code that reading this made."""
+    if method.about.scope not in ("dataset", "batch"):
+        if source is not None:
+            raise ParameterError(
+                f"{method.key} takes no numbers from a set (its scope is {method.about.scope}); "
+                "leave --fit-on out."
+            )
+        fitted = method.fit()
+        wide = any(value.shape[-1:] == (3,) for value in fitted.constants.values())
+        return fitted, 3 if wide else 1, "nothing", DONE
+    if source is not None and source.startswith("preset:"):
+        preset = PRESETS.get(source.removeprefix("preset:"))
+        if preset is None:
+            raise ParameterError(f"there is no {source}; there are {', '.join(PRESETS)}.")
+        return method.fit(preset), preset.channels, source, DONE
+    # Only methods that reduce over the images alone keep a number at each position.
+    side = MEAN_IMAGE_SIDE if method.about.reduces == ("N",) else None
+    if source is None:
+        stats = _scanned(photos, side)
+        return method.fit(stats), stats.channels, "these images", DONE
+    others = read(source)
+    stats = _scanned(others, side)
+    for problem in others.problems:
+        _say(str(problem))
+    fitted = method.fit(stats)
+    return fitted, stats.channels, source, PARTLY if others.problems else DONE
+
+
+def _methods(asked: argparse.Namespace) -> int:
+    if asked.json:
+        listed = [
+            {
+                "name": name,
+                "title": kind.about.title,
+                "scope": kind.about.scope,
+                "parameters": {f.name: f.default for f in dataclasses.fields(kind)},
+            }
+            for name, kind in METHODS.items()
+        ]
+        print(json.dumps(listed, indent=1, ensure_ascii=False))
+        return DONE
+    for name, kind in METHODS.items():
+        set_by = ", ".join(f"{f.name}={f.default}" for f in dataclasses.fields(kind))
+        print(f"{name:26}{kind.about.scope:9}{kind.about.title}" + (f"  ({set_by})" * bool(set_by)))
+    return DONE
+
+
+def _one_or_list(sources: list[str]) -> str | list[str]:
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def _report(photos: Photos, done: int, nothing: str = "no image could be read.") -> int:
+    """Name what could not be read, and return the exit code that this makes."""
+    for problem in photos.problems:
+        _say(str(problem))
+    if not done:
+        _say(nothing)
+        return FAILED
+    return PARTLY if photos.problems else DONE
+
+
+def _refuse_no_place(path: Path) -> None:
+    """Say before the work, not after it, that ``path`` cannot be written."""
+    if path.is_dir():
+        raise NormvizError(f"{path} is a folder; name a file for --out.")
+    if not path.parent.is_dir():
+        raise NormvizError(f"{path.parent}: there is no such folder; make it, or name another.")
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only when it is complete."""
+    # Not tempfile's: its files are for their owner only, and would stay so.
+    partial = path.parent / f".normviz-{secrets.token_hex(8)}"
+    try:
+        with partial.open("xb") as stream:
+            yield stream
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _replacing(path) as stream:
+        stream.write(data)
+
+
+def _say(sentence: str) -> None:
+    print(f"normviz: {sentence}", file=sys.stderr)

@@ -103,5 +103,6 @@ def to_bytes(values: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     array([  0, 128, 255], dtype=uint8)
     """
     low, high = window
-    scaled = (values - low) * (255.0 / (high - low))
+    # From the middle outwards, so that the middle of the window is 127.5 whatever its width.
+    scaled = 127.5 + (values - (low + high) / 2) * (255.0 / (high - low))
     return np.floor(np.clip(scaled, 0.0, 255.0) + 0.5).astype(np.uint8)

@@ -92,7 +92,7 @@ def level_count(dtype: np.dtype | type) -> int | None:
     65536
     """
     dtype = np.dtype(dtype)
-    return 256 ** dtype.itemsize if dtype in _INTEGER_RANGES else None
+    return 256**dtype.itemsize if dtype in _INTEGER_RANGES else None
 
 
 def image_of(
@@ -138,8 +138,11 @@ def image_of(
         refuse_non_finite(pixels, name)
         value_range = ValueRange(*map(float, value_range or UNIT_RANGE))
         low, high = float(pixels.min()), float(pixels.max())
-        if not value_range.low < value_range.high:
-            raise ShapeError(f"{name}: the value range {_text(value_range)} is empty.")
+        if not (value_range.low < value_range.high and np.isfinite(value_range.span)):
+            raise ShapeError(
+                f"{name}: the value range {_text(value_range)} is empty or not finite. "
+                "Give the lowest and the highest value that a pixel can take."
+            )
         # A float32 pixel may round just past a bound that was given as float64.
         slack = 1e-6 * max(abs(value_range.low), abs(value_range.high))
         if low < value_range.low - slack or high > value_range.high + slack:

@@ -49,7 +49,7 @@ def test_stats_prints_a_table_with_ready_constants(folder, capsys):
     assert main(["stats", str(folder)]) == DONE
     said = capsys.readouterr().out
     stats = nv.scan(nv.read(str(folder)))
-    assert f"mean=[{stats.fraction_mean[0]:.4f}, " in said
+    assert f"mean=[{stats.fraction_mean[0]:.6g}, " in said
     assert "std, mean of images" in said and "variance between images" in said
 
 
@@ -62,20 +62,40 @@ def test_an_unreadable_file_is_named_and_the_others_go_on(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "code", "sentence"),
     [
-        (["stats", "nowhere.zip"], "nowhere.zip"),
-        (["apply", "x", "--method", "magic", "--out", "o"], "there is no method 'magic'"),
-        (["apply", "x", "--method", "lcn", "--set", "window=8", "--out", "o"], "odd"),
-        (["apply", "x", "--method", "lcn", "--set", "w=8", "--out", "o"], "lcn has window"),
+        ("stats nowhere.zip", FAILED, "nowhere.zip: there is no such file or folder"),
+        ("stats x --mean-image 8", USAGE, "--mean-image is written beside --out FILE; give both."),
+        ("stats x --out no/where.json", FAILED, "there is no such folder"),
+        ("apply x --method magic --out o", USAGE, "there is no method 'magic'"),
+        ("apply x --method lcn --set window=8 --out o", USAGE, "odd number of pixels; got 8"),
+        ("apply x --method lcn --set window=wide --out o", USAGE, "whole number from 3 to 63"),
+        ("apply x --method lcn --set w=8 --out o", USAGE, "lcn has window"),
+        ("apply x --method lcn --set window --out o", USAGE, "write NAME=VALUE"),
     ],
 )
-def test_failures_are_one_sentence(arguments, sentence, capsys, tmp_path, monkeypatch):
+def test_failures_are_one_sentence(arguments, code, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == FAILED
+    assert main(arguments.split()) == code
     said = capsys.readouterr().err
     assert sentence in said and "Traceback" not in said
-    assert not (tmp_path / "o").exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("method", "fit_on", "sentence"),
+    [
+        ("scale_01", "preset:imagenet", "takes no numbers from a set"),
+        ("dataset_zscore", "preset:imagined", "there is no preset:imagined"),
+    ],
+)
+def test_a_source_of_numbers_that_cannot_be_is_wrong_usage(
+    folder, tmp_path, capsys, method, fit_on, sentence
+):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", method, "--fit-on", fit_on, "--out", str(out)]
+    assert main(arguments) == USAGE
+    assert sentence in capsys.readouterr().err and not out.exists()
 
 
 def test_wrong_usage_and_help(capsys):
@@ -115,6 +135,50 @@ def test_apply_fits_on_a_preset_and_writes_pictures(folder, tmp_path, capsys):
     with PillowImage.open(out / manifest["images"][0]["file"]) as picture:
         shown = np.asarray(picture)
     np.testing.assert_array_equal(shown, np.floor((values - low) / (high - low) * 255 + 0.5))
+
+
+def test_apply_packs_floats_into_one_file(folder, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", "lcn", "--set", "window=5", "--out", str(out)]
+    assert main([*arguments, "--format", "npz"]) == DONE
+    assert sorted(path.name for path in out.iterdir()) == [
+        "fitted.json",
+        "manifest.json",
+        "normalized.npz",
+    ]
+    entries = json.loads((out / "manifest.json").read_text())["images"]
+    with np.load(out / "normalized.npz", allow_pickle=False) as packed:
+        for entry, photo in zip(entries, nv.read(str(folder)), strict=True):
+            expected = nv.METHODS["lcn"](window=5).fit()(photo.pixels)
+            np.testing.assert_array_equal(packed[entry["array"]], expected)
+
+
+def test_grey_and_colour_in_one_set_get_the_channels_that_the_numbers_have(tmp_path):
+    for name, shape in {"grey": (9, 13), "set/a": (9, 13), "set/b": (9, 13, 3)}.items():
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        PillowImage.fromarray(np.full(shape, 40, np.uint8)).save(path)
+    arguments = ["apply", str(tmp_path / "set"), "--method", "dataset_mean", "--out"]
+    on_grey = [*arguments, str(tmp_path / "1"), "--fit-on", str(tmp_path / "grey.png")]
+    assert main(on_grey) == DONE and main([*arguments, str(tmp_path / "3")]) == DONE
+    shapes = {
+        fitted: [
+            entry["shape"]
+            for entry in json.loads((tmp_path / fitted / "manifest.json").read_text())["images"]
+        ]
+        for fitted in ("1", "3")
+    }
+    assert shapes == {"1": [[9, 13, 1], [9, 13, 3]], "3": [[9, 13, 3], [9, 13, 3]]}
+
+
+def test_a_mean_image_is_written_beside_the_record(folder, tmp_path):
+    out = tmp_path / "stats.json"
+    assert main(["stats", str(folder), "--out", str(out), "--mean-image", "8"]) == DONE
+    stats = nv.scan(nv.read(str(folder)), mean_image=8)
+    with np.load(tmp_path / "stats.npz", allow_pickle=False) as images:
+        np.testing.assert_array_equal(images["mean"], stats.fraction_mean_image)
+        np.testing.assert_array_equal(images["std"], stats.fraction_std_image)
+        assert images["mean"].shape == (8, 8, 3)
 
 
 def test_methods_lists_the_registry(capsys):

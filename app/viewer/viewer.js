@@ -126,17 +126,18 @@ function lightTable(row) {
   return Uint8Array.from(atob(row.levels), (letter) => letter.charCodeAt(0));
 }
 
-// What each level is shown as: 255 (value − black) / (white − black), clipped, rounded half up.
+// What each level is shown as: 255 (value − black) / (white − black), clipped, rounded half up, and
+// reckoned from the middle as normviz/display.py does, so that the middle is 127.5 exactly.
 function shades(panel, channel) {
   const { count, light, row } = panel;
   const [black, white] = panel.cell.window;
   const gain = panel.gain[channel];
-  const offset = panel.bias[channel] - black;
+  const offset = panel.bias[channel] - (black + white) / 2;
   const slope = 255 / (white - black);
   const table = new Uint8Array(count);
   for (let level = 0; level < count; level++) {
     const seen = light ? light[level * row.channels + channel] : level;
-    const scaled = (gain * seen + offset) * slope;
+    const scaled = 127.5 + (gain * seen + offset) * slope;
     table[level] = scaled <= 0 ? 0 : scaled >= 255 ? 255 : scaled + 0.5;
   }
   return table;
