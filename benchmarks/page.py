@@ -3,7 +3,7 @@
     python benchmarks/page.py [--rounds 12] [--port 8599]
 
 Starts the app, drives it with Playwright on the system's Chromium, and records medians and spread
-in benchmarks/results/page.md and page.json. From a changed widget to the last panel: the time from
+in benchmarks/results/page.json. From a changed widget to the last panel: the time from
 the key press that moves the exposure slider to the moment when the viewer has drawn every panel
 and both rows of charts have been redrawn. Bytes are those received over the websocket and HTTP.
 """
@@ -11,7 +11,6 @@ and both rows of charts have been redrawn. Bytes are those received over the web
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-import numpy as np
+from photo import photo_of_12_megapixels
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -68,20 +67,6 @@ def start_server(port: int) -> subprocess.Popen:
             time.sleep(0.1)
     server.terminate()
     raise SystemExit("the app did not start")
-
-
-def photo_of_12_megapixels() -> bytes:
-    """A 4000 × 3000 JPEG: bundled photos enlarged and tiled, with grain as a sensor's."""
-    rng = np.random.default_rng(0)
-    tiles = []
-    for name in ("forest_day", "city_day", "astronaut", "coffee"):
-        photo = Image.open(ROOT / "sample_images" / f"{name}.jpg").convert("RGB")
-        tiles.append(np.asarray(photo.resize((2000, 1500), Image.Resampling.LANCZOS), np.int16))
-    pixels = np.vstack([np.hstack(tiles[:2]), np.hstack(tiles[2:])])
-    pixels += rng.normal(0, 4, pixels.shape).astype(np.int16)
-    stream = io.BytesIO()
-    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
-    return stream.getvalue()
 
 
 def settle(page: Page) -> None:
@@ -196,7 +181,7 @@ def main() -> None:
             page.goto(f"{url}/?source=My+files")
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "photo_12mp.jpg"
-                path.write_bytes(photo_of_12_megapixels())
+                Image.fromarray(photo_of_12_megapixels()).save(path, quality=90)
                 page.locator("input[type=file]").first.set_input_files(str(path))
                 page.wait_for_selector("[data-drawn]", state="attached", timeout=60_000)
                 settle(page)
