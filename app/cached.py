@@ -76,6 +76,12 @@ def together(tasks: Sequence[Callable[[], Any]]) -> None:
     wait([_POOL.submit(task) for task in tasks])
 
 
+def ahead(tasks: Sequence[Callable[[], Any]]) -> None:
+    """Begin tasks whose results :func:`remembered` keeps, while the caller goes on."""
+    for task in tasks:
+        _POOL.submit(task)
+
+
 def remembered(key: tuple, build: Callable[[], T]) -> T:
     """Return what is stored under ``key``, else build and store it (unless it is too large).
 

