@@ -34,6 +34,8 @@ from normviz.methods import Method
 from normviz.observe.ranges import Ranges
 from normviz.observe.sentences import Pair, day_and_night
 
+_NONE_READABLE = "No image here could be read; the reasons stand above. Choose other files."
+
 CHANNELS = {1: ("grey",), 3: ("R", "G", "B")}
 
 
@@ -50,7 +52,7 @@ def page() -> None:
         _invite()
     _say_problems(collection)
     if not len(collection):
-        st.info("None of these files holds a readable image. The reasons stand above.")
+        st.info(_NONE_READABLE)
         return
     _body(collection, light, methods, (numbers, missing), (mapping, scale))
 
@@ -73,7 +75,7 @@ def _body(
     words = numbers.words if numbers else missing
     chosen = Selection(collection, rows, columns, light, longest, *display, words)
     if not rows:
-        st.info("No image on this page could be read. The reasons stand above.")
+        st.info(_NONE_READABLE)
         return
     measure_ahead(chosen)
     activations.measure_ahead(chosen)
@@ -105,7 +107,7 @@ def _say_problems(collection: Collection) -> None:
     if problems:
         many = len(problems) > 1
         with st.expander(
-            f"{len(problems)} file{'s' if many else ''} could not be read; the others go on",
+            f"{len(problems)} file{'s' if many else ''} could not be read",
             expanded=len(problems) <= 3,
             icon=":material/warning:",
         ):

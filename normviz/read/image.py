@@ -462,6 +462,8 @@ def unknown(data: bytes, name: str) -> ReadError:
             return ReadError(name, f"it is text (“{text}…”), not an image", KNOWN)
     except UnicodeDecodeError:
         pass
+    if is_image(data[:64]):
+        return ReadError(name, "the image is cut off or damaged at its start", AGAIN)
     return ReadError(
         name, f"it is not an image that is read here (it starts with {data[:8].hex(' ')})", KNOWN
     )

@@ -11,66 +11,12 @@ import pytest
 from PIL import Image as PillowImage
 
 import normviz as nv
-from normviz.light import Light, relight
-from normviz.observe.ranges import observe
+from normviz.light import Light
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import ARTIFACTS, drawn, settled
+from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
 
 pytestmark = pytest.mark.browser
-
-DEFAULT = ("scale_01", "dataset_mean", "dataset_zscore", "image_mean", "image_standardize", "lcn")
-
-
-def numbers_on_screen(page) -> dict[tuple[int, str, str, str], float]:
-    """(row, method, channel, statistic) → the number that its cell holds at full precision."""
-    found = page.evaluate(
-        """() => {
-          const rows = [], out = [];
-          const roots = [document];
-          const all = (selector) => {
-            const hits = [];
-            const walk = (root) => {
-              hits.push(...root.querySelectorAll(selector));
-              for (const el of root.querySelectorAll('*')) if (el.shadowRoot) walk(el.shadowRoot);
-            };
-            walk(document);
-            return hits;
-          };
-          for (const cell of all('[data-row][data-column]')) {
-            if (!rows.includes(cell.dataset.row)) rows.push(cell.dataset.row);
-            for (const n of cell.querySelectorAll('[data-stat]'))
-              out.push([rows.indexOf(cell.dataset.row), cell.dataset.column,
-                        n.dataset.channel, n.dataset.stat, Number(n.dataset.value)]);
-          }
-          return out;
-        }"""
-    )
-    return {(row, method, channel, stat): value for row, method, channel, stat, value in found}
-
-
-def expected(images, methods, fit_on, light=None):
-    """The same dictionary from the package."""
-    stats = nv.scan(fit_on, mean_image=224)
-    out = {}
-    for row, image in enumerate(images):
-        seen = relight(image, light) if light else image
-        for name in methods:
-            found = observe(seen, nv.image_statistics(seen), nv.METHODS[name]().fit(stats))
-            for at, channel in enumerate("RGB" if seen.channels == 3 else ["grey"]):
-                for stat, values in (
-                    ("min", found.low),
-                    ("mean", found.mean),
-                    ("std", found.std),
-                    ("max", found.high),
-                ):
-                    out[row, name, channel, stat] = float(values[at])
-    return out
-
-
-def assert_same(screen, package):
-    assert screen.keys() == package.keys()
-    for key, value in package.items():
-        assert screen[key] == pytest.approx(value, rel=1e-6, abs=1e-6), key
 
 
 def test_first_screen_shows_normalized_photos_and_true_numbers(open_page):

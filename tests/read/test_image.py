@@ -327,6 +327,8 @@ def test_truncated_files_are_named(form):
         (b"Dear all, no photo here", "it is text (“Dear all, no photo here…”), not an image"),
         (b"<!DOCTYPE html><html>", "it is a web page or XML, not an image"),
         (bytes(100), "it starts with zeros only, not like an image"),
+        (b"\x89PNG\r\n\x1a\n", "the image is cut off or damaged at its start"),
+        (b"\xff\xd8\xff\xe0" + bytes(9), "the image is cut off or damaged"),
         (b"\x07\x08\xfe\xff" * 9, "it is not an image that is read here (it starts with 07 08"),
     ],
 )

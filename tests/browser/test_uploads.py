@@ -1,0 +1,176 @@
+"""Files of every kind on screen: read for what they are, or refused in one sentence."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+import normviz as nv
+from tests.browser.conftest import drawn, settled
+from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
+
+pytestmark = pytest.mark.browser
+
+UPLOAD = "/?source=My+files"
+
+
+def upload(page, *files: tuple[str, bytes]) -> None:
+    """Hand files to the page's first uploader and wait until it has answered."""
+    payloads = [
+        {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+        for name, data in files
+    ]
+    page.locator("input[type=file]").first.set_input_files(payloads)
+    page.wait_for_timeout(500)
+    drawn(page)
+
+
+def npy(array, **options) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array, **options)
+    return stream.getvalue()
+
+
+def png(pixels) -> bytes:
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG whose header promises 60,000 × 60,000 pixels."""
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100)))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def climbing() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("../outside.png", png(np.zeros((4, 4, 3), np.uint8)))
+    return stream.getvalue()
+
+
+PHOTO = np.random.default_rng(5).integers(0, 256, (21, 34, 3), dtype=np.uint8)
+WITH_NAN = np.full((4, 5, 3), 0.5, np.float32)
+WITH_NAN[2, 3, 1] = np.nan
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_goes_on(open_page):
+    page = open_page(UPLOAD)
+    refused = {
+        "orders.npy": (npy(np.array([{"a": 1}]), allow_pickle=True), "pickle"),
+        "data_batch_1": (pickle.dumps({b"data": 1}), "pickle"),
+        "bomb.png": (bomb(), "megapixel"),
+        "climbing.zip": (climbing(), "outside"),
+        "cut.zip": (b"PK\x03\x04 and no more", "zip"),
+        "nan.npy": (npy(WITH_NAN), "NaN"),
+        "notes.txt": (b"no image at all", "image"),
+    }
+    upload(page, ("good.png", png(PHOTO)), *((name, data) for name, (data, _) in refused.items()))
+    image = nv.image_of(PHOTO)
+    assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
+    box = page.get_by_test_id("stExpander").filter(has_text="could not be read")
+    assert f"{len(refused)} files could not be read" in box.inner_text()
+    if not box.get_by_text("nan.npy").first.is_visible():
+        box.locator("summary").click()
+    told = {}
+    for sentence in box.get_by_test_id("stText").all_inner_texts():
+        told |= {name: sentence for name in refused if name in sentence}
+    assert told.keys() == refused.keys()
+    for name, (_, reason) in refused.items():
+        assert reason.lower() in told[name].lower(), told[name]
+    # The value that is no number is named by its place: row 2, column 3, channel 1.
+    assert "2" in told["nan.npy"] and "3" in told["nan.npy"]
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def test_nothing_readable_leaves_a_page_that_says_so(open_page):
+    page = open_page(UPLOAD)
+    page.locator("input[type=file]").first.set_input_files(
+        [{"name": "a.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n"}]
+    )
+    page.get_by_text("No image here could be read").wait_for()
+    assert page.get_by_text("a.png").count() >= 1
+    assert page.get_by_test_id("stException").count() == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<img src=x onerror=alert(1)>.png",
+        "[click](javascript:alert(1)) **bold** $x^2$ :red[a].png",
+        "=HYPERLINK('x').png",
+        "снимок 🌃 ﷽.png",
+    ],
+)
+def test_a_file_name_is_shown_letter_by_letter(open_page, name):
+    page = open_page(UPLOAD)
+    upload(page, (name, png(PHOTO)), ("plain.png", png(PHOTO // 2)))
+    title = page.locator(".about b").first
+    assert title.inner_text() == name
+    # The headline speaks of both images, in words that Markdown made nothing of.
+    heading = page.locator("h4").first
+    assert f"“{name}”" in heading.inner_text()
+    assert heading.locator("a[href^='javascript'], img, strong, .katex").count() == 0
+
+
+@pytest.mark.parametrize("kind", ["16 bit", "float", "grey"])
+def test_other_pixels_than_bytes_are_read_for_what_they_are(open_page, kind):
+    rng = np.random.default_rng(8)
+    if kind == "16 bit":
+        pixels = rng.integers(0, 65536, (13, 19), dtype=np.uint16)
+        name, data = "deep.png", png(pixels)
+        image = nv.image_of(pixels)
+    elif kind == "float":
+        pixels = rng.uniform(0, 1, (13, 19, 3)).astype(np.float32)
+        name, data = "unit.npy", npy(pixels)
+        image = nv.image_of(pixels)
+    else:
+        pixels = rng.integers(0, 256, (13, 19), dtype=np.uint8)
+        name, data = "grey.png", png(pixels)
+        image = nv.image_of(pixels)
+    page = open_page(UPLOAD)
+    upload(page, (name, data))
+    assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
+    # The pixel under the pointer, before and after, against the package.
+    stats = nv.scan([image], mean_image=224)
+    for method in ("scale_01", "lcn"):
+        canvas = page.locator(f"[data-column={method}] canvas").first
+        canvas.scroll_into_view_if_needed()
+        canvas.hover()
+        readout = page.locator(f"[data-column={method}] [data-testid=readout]").first
+        x, y = (int(readout.get_attribute(f"data-{axis}")) for axis in "xy")
+        before, after = (
+            [float(v) for v in readout.get_attribute(f"data-{when}").split()]
+            for when in ("before", "after")
+        )
+        values = nv.METHODS[method]().fit(stats)(image.pixels, image.value_range)
+        step = float(np.ptp(values)) / 65535
+        span = image.value_range.span
+        np.testing.assert_allclose(before, image.pixels[y, x], atol=span / 65535)
+        np.testing.assert_allclose(after, values[y, x], atol=max(step, 2e-5))
+
+
+def test_fit_on_another_set_and_on_a_preset(open_page):
+    page = open_page("/?methods=dataset+mean%2C+std&methods=own+mean&fit=Another+set%3A+my+files")
+    assert page.get_by_text("Upload the images to fit on").count() >= 1
+    other = np.random.default_rng(9).integers(0, 90, (9, 9, 3), dtype=np.uint8)
+    upload(page, ("other.png", png(other)))
+    page.wait_for_selector("[data-column=dataset_zscore] [data-stat]", state="attached")
+    settled(page)
+    from normviz.samples import SAMPLE_SETS, load_sample
+
+    photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    package = expected(photos, ("dataset_zscore", "image_mean"), [nv.image_of(other)])
+    assert_same(numbers_on_screen(page), package)
