@@ -2,15 +2,23 @@
 
     python benchmarks/page.py [--rounds 12] [--port 8599]
 
-Starts the app, drives it with Playwright on the system's Chromium, and records medians and spread
-in benchmarks/results/page.json. From a changed widget to the last panel: the time from
-the key press that moves the exposure slider to the moment when the viewer has drawn every panel
-and both rows of charts have been redrawn. Bytes are those received over the websocket and HTTP.
+Starts the app, drives it in the system's Chromium, and records medians and spread in
+benchmarks/results/page.json. A change is one step of the exposure slider by a real key press, each
+to a value that was not shown before; it takes from the key event to the moment when the viewer has
+drawn every panel and all charts have been redrawn. Opening takes from the navigation's start, in
+new tabs of a browser that has opened the page before. Bytes are those received over the websocket
+and HTTP.
+
+No debugger is attached while a time is taken: with one, V8 keeps the place of every statement of
+the charts' library, and opening takes half a second longer. A content script watches instead and
+reports to a server of ours; Playwright only prepares the page, and counts bytes in rounds of their
+own.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.server
 import json
 import os
@@ -24,135 +32,85 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 from photo import photo_of_12_megapixels
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+from websockets.sync.client import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-FLAGS += ["--no-first-run"]
+FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"]
+FLAGS += ["--no-first-run", "--disable-background-networking", "--disable-sync"]
+SLIDER = "input[type=range][aria-label='Exposure (EV)']"
 
-# Watches every panel canvas and chart: notes when the last of them changed.
-WATCH = """
-() => {
-  window.__changes = { viewer: 0, charts: 0 };
-  const seen = new WeakSet();
-  const hook = () => {
-    for (const gd of document.querySelectorAll('.js-plotly-plot')) {
-      if (seen.has(gd)) continue;
-      seen.add(gd);
-      gd.on('plotly_afterplot', () => { window.__changes.charts = performance.now(); });
-    }
-  };
+# Runs in the page itself, before its own scripts. Reports once all pictures and the three charts
+# are there, and after each key once both have been drawn again and half a second was quiet.
+WATCHER = """
+const report = (times) =>
+  fetch('http://localhost:%d/', { method: 'POST', mode: 'no-cors', body: JSON.stringify(times) });
+let pressed = 0, pictures = 0, charts = 0, quiet = 0;
+const changed = () => {
+  clearTimeout(quiet);
+  if (!pressed || pictures < pressed || charts < pressed) return;
+  quiet = setTimeout(() => {
+    report({ pictures: pictures - pressed, everything: Math.max(pictures, charts) - pressed });
+    pressed = 0;
+  }, 500);
+};
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntriesByName('normviz-drawn')) pictures = entry.startTime;
+  changed();
+}).observe({ type: 'mark', buffered: true });
+addEventListener('keydown', (event) => { pressed = event.timeStamp; }, true);
+const known = new WeakSet();
+const hook = () => {
+  for (const chart of document.querySelectorAll('.js-plotly-plot')) {
+    if (known.has(chart)) continue;
+    known.add(chart);
+    chart.on('plotly_afterplot', () => { charts = performance.now(); changed(); });
+  }
+};
+const look = () => {
+  const all = [...document.querySelectorAll('.js-plotly-plot')];
+  const whole = all.filter((c) => c.querySelector('.xtick') && c.querySelector('.trace'));
+  if (!pictures || whole.length < 3) {
+    requestAnimationFrame(look);
+    return;
+  }
+  report({ pictures, everything: performance.now() });
   hook();
   new MutationObserver(hook).observe(document.body, { childList: true, subtree: true });
-  new PerformanceObserver((list) => {
-    for (const entry of list.getEntries())
-      if (entry.name === 'normviz-drawn') window.__changes.viewer = entry.startTime;
-  }).observe({ type: 'mark', buffered: true });
-}
-"""
-
-
-# Reports, once all pictures and the three charts are there, the times since the navigation began.
-WATCH_OPENING = """
-const look = () => {
-  const [drawn] = performance.getEntriesByName('normviz-drawn');
-  const charts = [...document.querySelectorAll('.js-plotly-plot')];
-  const whole = charts.filter((c) => c.querySelector('.xtick') && c.querySelector('.trace'));
-  if (drawn && whole.length === 3) {
-    const times = { pictures: drawn.startTime, everything: performance.now() };
-    const body = JSON.stringify(times);
-    fetch('http://localhost:%d/', { method: 'POST', mode: 'no-cors', body });
-  } else requestAnimationFrame(look);
 };
 look();
 """
 
 
-def start_server(port: int) -> subprocess.Popen:
+@contextlib.contextmanager
+def app(port: int) -> Iterator[str]:
+    """Run the app and yield its address."""
     command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
     command += ["--server.port", str(port), "--server.headless", "true"]
     server = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(f"http://localhost:{port}/_stcore/health")
-    return server
+    try:
+        wait_for(f"http://localhost:{port}/_stcore/health")
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
 
 
-def settle(page: Page) -> None:
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
-    page.wait_for_timeout(600)
-
-
-def changes(page: Page, rounds: int) -> dict:
-    """Move the exposure slider ``rounds`` times; times are in ms.
-
-    Bytes are counted in rounds of their own: the protocol that counts them hands every frame on,
-    which slows the browser down.
-    """
-    page.evaluate(WATCH)
-    for _ in range(2):
-        _move(page, -1)
-    moved = [_move(page, turn) for turn in range(rounds)]
-    received: list[int] = []
-    session = page.context.new_cdp_session(page)
-    session.send("Network.enable")
-    session.on(
-        "Network.webSocketFrameReceived",
-        lambda event: received.append(_frame_bytes(event["response"])),
-    )
-    session.on(
-        "Network.dataReceived", lambda event: received.append(event.get("encodedDataLength", 0))
-    )
-    counted = []
-    for turn in range(3):
-        received.clear()
-        _move(page, turn)
-        counted.append(sum(received))
-    session.detach()
-    return {
-        "pictures_ms": summary([pictures for pictures, _ in moved]),
-        "everything_ms": summary([everything for _, everything in moved]),
-        "bytes": summary(counted),
-    }
-
-
-def _move(page: Page, turn: int) -> tuple[float, float]:
-    """Move the slider one step; return ms to the last picture and to the last picture or chart."""
-    page.locator("input[type=range][aria-label='Exposure (EV)']").focus()
-    settle(page)
-    start = page.evaluate("() => performance.now()")
-    page.keyboard.press("ArrowLeft")
-    page.wait_for_function(
-        "start => window.__changes.viewer > start && window.__changes.charts > start",
-        arg=start,
-        timeout=30_000,
-    )
-    settle(page)
-    at = page.evaluate("() => window.__changes")
-    return at["viewer"] - start, max(at["viewer"], at["charts"]) - start
-
-
-def _frame_bytes(response: dict) -> int:
-    payload = response["payloadData"]
-    return len(payload) * 3 // 4 if response["opcode"] == 2 else len(payload)
-
-
-def opening(url: str, rounds: int) -> dict:
-    """Open the page in new tabs of a browser that knows it already; times are in ms.
-
-    No debugger is attached while the page opens: with one, V8 keeps the place of every statement of
-    the charts' library and takes half a second longer. A content script watches instead, and
-    reports to a server of ours.
-    """
+@contextlib.contextmanager
+def collector() -> Iterator[tuple[int, queue.Queue[dict]]]:
+    """Run the server that the watcher reports to; yield its port and what was reported."""
     reports: queue.Queue[dict] = queue.Queue()
 
-    class Collector(http.server.BaseHTTPRequestHandler):
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
@@ -161,52 +119,142 @@ def opening(url: str, rounds: int) -> dict:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with (
-        http.server.ThreadingHTTPServer(("localhost", 0), Collector) as collector,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        threading.Thread(target=collector.serve_forever, daemon=True).start()
-        watcher = Path(folder) / "watcher"
+    with http.server.ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], reports
+        server.shutdown()
+
+
+class Chromium:
+    """A browser with the watcher in it, controlled over its debugging port only when asked."""
+
+    def __init__(self, folder: Path, report_to: int) -> None:
+        watcher = folder / "watcher"
         watcher.mkdir()
-        (watcher / "watch.js").write_text(WATCH_OPENING % collector.server_address[1])
-        matches = ["http://localhost/*"]
-        script = {"matches": matches, "js": ["watch.js"], "run_at": "document_start"}
+        (watcher / "watch.js").write_text(WATCHER % report_to)
+        script = {"matches": ["http://localhost/*"], "js": ["watch.js"], "world": "MAIN"}
+        script["run_at"] = "document_start"
         facts = {"manifest_version": 3, "name": "watcher", "version": "1"}
         (watcher / "manifest.json").write_text(json.dumps({**facts, "content_scripts": [script]}))
-        control = free_port()
-        command = [CHROMIUM, "--headless=new", *FLAGS, f"--load-extension={watcher}"]
-        command += [f"--user-data-dir={folder}/profile", "--window-size=1280,900"]
-        browser = subprocess.Popen(
-            [*command, f"--remote-debugging-port={control}", "about:blank"],
+        with socket.socket() as probe:
+            probe.bind(("localhost", 0))
+            port = probe.getsockname()[1]
+        self.control = f"http://localhost:{port}"
+        command = [
+            CHROMIUM,
+            *FLAGS,
+            f"--load-extension={watcher}",
+            f"--user-data-dir={folder}/user",
+        ]
+        self.process = subprocess.Popen(
+            [*command, f"--remote-debugging-port={port}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        try:
-            wait_for(f"http://localhost:{control}/json/version")
-            found = []
-            # The first two fill the caches of files and of compiled scripts.
-            for _ in range(rounds + 2):
-                ask = urllib.request.Request(f"http://localhost:{control}/json/new?{url}")
-                ask.method = "PUT"
-                with urllib.request.urlopen(ask, timeout=30) as answer:
-                    tab = json.load(answer)["id"]
-                found.append(reports.get(timeout=60))
-                time.sleep(1)
-                urllib.request.urlopen(f"http://localhost:{control}/json/close/{tab}").close()
-        finally:
-            browser.terminate()
-            browser.wait(timeout=20)
-            collector.shutdown()
+        wait_for(f"{self.control}/json/version")
+
+    def open(self, url: str) -> dict:
+        """Open a tab and return what the browser says of it."""
+        ask = urllib.request.Request(f"{self.control}/json/new?{url}", method="PUT")
+        with urllib.request.urlopen(ask, timeout=30) as answer:
+            return json.load(answer)
+
+    def close(self, tab: dict) -> None:
+        urllib.request.urlopen(f"{self.control}/json/close/{tab['id']}").close()
+
+    def press(self, tab: dict, key: str, code: int) -> None:
+        """Press a key as a keyboard does; no domain that slows scripts down is switched on."""
+        with connect(tab["webSocketDebuggerUrl"]) as session:
+            for number, kind in enumerate(("rawKeyDown", "keyUp")):
+                facts = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
+                ask = {"id": number, "method": "Input.dispatchKeyEvent", "params": facts}
+                session.send(json.dumps(ask))
+                session.recv(timeout=20)
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+@contextlib.contextmanager
+def prepared(browser: Chromium, url: str) -> Iterator[Page]:
+    """The browser's open page of the app, under Playwright's hands until this ends."""
+    with sync_playwright() as play:
+        remote = play.chromium.connect_over_cdp(browser.control)
+        pages = [page for context in remote.contexts for page in context.pages]
+        yield next(page for page in pages if page.url.startswith(url))
+        remote.close()
+
+
+def opening(browser: Chromium, reports: queue.Queue[dict], url: str, rounds: int) -> dict:
+    found = []
+    # The first two fill the caches of files and of compiled scripts.
+    for _ in range(rounds + 2):
+        tab = browser.open(url)
+        found.append(reports.get(timeout=60))
+        time.sleep(1)
+        browser.close(tab)
+    return summarized(found[2:])
+
+
+def changes(
+    browser: Chromium, reports: queue.Queue[dict], url: str, rounds: int, upload: Path | None = None
+) -> dict:
+    tab = browser.open(f"{url}/?source=My+files" if upload else url)
+    reports.get(timeout=60)
+    with prepared(browser, url) as page:
+        if upload:
+            page.locator("input[type=file]").first.set_input_files(str(upload))
+            page.get_by_text("4000 × 3000 px").first.wait_for()
+            # Every pixel is measured behind the page first.
+            page.wait_for_timeout(8000)
+        page.locator(SLIDER).focus()
+    time.sleep(1)
+    found = []
+    for _ in range(rounds + 2):
+        browser.press(tab, "ArrowLeft", 37)
+        found.append(reports.get(timeout=60))
+        time.sleep(1)
+    with prepared(browser, url) as page:
+        received = bytes_of_changes(page, reports)
+    browser.close(tab)
+    return {**summarized(found[2:]), "bytes": summary(received)}
+
+
+def bytes_of_changes(page: Page, reports: queue.Queue[dict]) -> list[int]:
+    received: list[int] = []
+
+    def frame(event: dict) -> None:
+        payload, text = event["response"]["payloadData"], event["response"]["opcode"] != 2
+        received.append(len(payload) if text else len(payload) * 3 // 4)
+
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.on("Network.webSocketFrameReceived", frame)
+    session.on(
+        "Network.dataReceived", lambda event: received.append(event.get("encodedDataLength", 0))
+    )
+    counted = []
+    for _ in range(3):
+        received.clear()
+        page.locator(SLIDER).press("ArrowLeft")
+        page.wait_for_timeout(2000)
+        reports.get(timeout=60)
+        counted.append(sum(received))
+    return counted
+
+
+def summarized(found: list[dict]) -> dict:
+    return {f"{what}_ms": summary([times[what] for times in found]) for what in found[0]}
+
+
+def summary(values: list[float]) -> dict:
     return {
-        f"{what}_ms": summary([report[what] for report in found[2:]])
-        for what in ("pictures", "everything")
+        "median": round(statistics.median(values), 1),
+        "min": round(min(values), 1),
+        "max": round(max(values), 1),
+        "n": len(values),
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(address: str) -> None:
@@ -219,45 +267,28 @@ def wait_for(address: str) -> None:
     raise SystemExit(f"{address} does not answer")
 
 
-def summary(values: list[float]) -> dict:
-    return {
-        "median": round(statistics.median(values), 1),
-        "min": round(min(values), 1),
-        "max": round(max(values), 1),
-        "n": len(values),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--port", type=int, default=8599)
     asked = parser.parse_args()
-    url = f"http://localhost:{asked.port}"
-    server = start_server(asked.port)
-    try:
-        record = {"open_warm": opening(url, 9)}
-        with sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(url)
-            page.wait_for_selector("[data-drawn]", state="attached")
-            settle(page)
-            record["four_bundled_photos"] = changes(page, asked.rounds)
-            page.close()
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(f"{url}/?source=My+files")
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "photo_12mp.jpg"
-                Image.fromarray(photo_of_12_megapixels()).save(path, quality=90)
-                page.locator("input[type=file]").first.set_input_files(str(path))
-                page.wait_for_selector("[data-drawn]", state="attached", timeout=60_000)
-                settle(page)
-                record["one_photo_of_12_megapixels"] = changes(page, asked.rounds)
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    record: dict = {"command": "python benchmarks/page.py"}
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        app(asked.port) as url,
+        collector() as (port, reports),
+    ):
+        browser = Chromium(Path(folder), port)
+        try:
+            record["open_warm"] = opening(browser, reports, url, 9)
+            record["four_bundled_photos"] = changes(browser, reports, url, asked.rounds)
+            photo = Path(folder) / "photo_12mp.jpg"
+            Image.fromarray(photo_of_12_megapixels()).save(photo, quality=90)
+            record["one_photo_of_12_megapixels"] = changes(
+                browser, reports, url, asked.rounds, photo
+            )
+        finally:
+            browser.end()
     record["machine"] = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
