@@ -71,6 +71,8 @@ const hook = () => {
   for (const chart of document.querySelectorAll('.js-plotly-plot')) {
     if (known.has(chart)) continue;
     known.add(chart);
+    // Streamlit makes its charts anew; one that is found has been drawn by the next frame.
+    requestAnimationFrame(() => { charts = performance.now(); changed(); });
     chart.on('plotly_afterplot', () => { charts = performance.now(); changed(); });
   }
 };
