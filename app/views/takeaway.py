@@ -74,7 +74,7 @@ def _code(chosen: Selection) -> None:
         _button("Fitted constants (JSON)", fitted.to_json, "fitted.json")
     if shown[name].fitted_on:
         st.caption(style.plain(f"Fitted on {shown[name].fitted_on}."))
-    st.code(fitted.code(target), language="python")
+    st.code(fitted.code(target), language="python", wrap_lines=True)
 
 
 def _button(label: str, data, name: str) -> None:

@@ -263,6 +263,20 @@ def test_nothing_is_wider_than_the_page(open_page, width, dark):
     assert beyond == [0, []]
 
 
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_core_finds_no_barrier(open_page, width, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = open_page("/", width=width, height=900, dark=dark)
+    page.wait_for_selector(".st-key-firing .js-plotly-plot")
+    page.get_by_text("Code that does the same").click()
+    page.locator("[data-testid=stCode] code").first.wait_for()
+    settled(page)
+    found = axe.Axe().run(page).response
+    assert any(rule["id"] == "color-contrast" for rule in found["passes"])
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+
+
 def test_the_viewer_works_by_keyboard(open_page):
     page = open_page(address("scale_01", "image_mean"))
     page.locator("[data-column=scale_01] canvas").first.focus()
