@@ -111,7 +111,10 @@ def pick_source() -> tuple[Collection, bool]:
     collection = uploaded(uploader(keys.UPLOAD, "Upload images or a dataset"))
     with st.expander("Limits"):
         st.markdown("\n".join(f"- {s}" for s in Limits.from_environment().sentences()))
-    return collection or samples(keys.SAMPLE_SET.default), collection is None
+    # Not "or": a collection in which nothing could be read is empty, and has that to say.
+    if collection is None:
+        return samples(keys.SAMPLE_SET.default), True
+    return collection, False
 
 
 def uploader(key: keys.Key, label: str) -> list[Any]:
