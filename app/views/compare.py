@@ -285,7 +285,9 @@ def _cell(
         for at, name in enumerate(names)
     )
     size = f"{found.width} × {found.height} px"
-    note = f"exact, all {size}" if found.exact else f"measured on {size}"
+    # Sums of integer levels have no rounding at all; those of floats have float64's.
+    whole = "exact, all" if row.image.levels is not None else "in float64, all"
+    note = f"{whole} {size}" if found.exact else f"measured on {size}"
     digits = _digits(found)
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
     if pair is not None:

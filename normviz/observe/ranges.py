@@ -103,13 +103,13 @@ def pooled_histograms(parts: Sequence[Ranges], bins: int) -> list[Histogram]:
     return histograms
 
 
-def ranges_before(image: ImageStatistics, exact: bool = True) -> Ranges:
+def ranges_before(image: ImageStatistics) -> Ranges:
     """Return the ranges of the image as it is, on its own levels."""
     ones = np.ones(image.channels)
-    return ranges_of_map(image, Affine(ones, np.zeros(image.channels)), exact)
+    return ranges_of_map(image, Affine(ones, np.zeros(image.channels)))
 
 
-def ranges_of_map(image: ImageStatistics, affine: Affine, exact: bool = True) -> Ranges:
+def ranges_of_map(image: ImageStatistics, affine: Affine) -> Ranges:
     """Return the ranges after y = gain · level + bias, from the image's own statistics.
 
     Mean, std and extremes follow from those of the image, exactly and without touching a pixel.
@@ -125,7 +125,7 @@ def ranges_of_map(image: ImageStatistics, affine: Affine, exact: bool = True) ->
         std=image.std * np.abs(affine.gain),
         height=image.height,
         width=image.width,
-        exact=exact and isinstance(image.summary, Counts),
+        exact=True,
         edges=edges,
         counts=counts,
     )

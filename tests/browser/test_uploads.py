@@ -151,6 +151,12 @@ def test_other_pixels_than_bytes_are_read_for_what_they_are(open_page, kind):
     page = open_page(UPLOAD)
     upload(page, (name, data))
     assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
+    page.wait_for_timeout(2500)
+    # Every pixel is measured already: nothing goes on behind the page.
+    precision = "in float64" if kind == "float" else "exact"
+    notes = set(page.locator(".note").all_inner_texts())
+    assert notes == {f"{precision}, all 19 × 13 px"}
+    assert page.get_by_text("Measuring every pixel").count() == 0
     # The pixel under the pointer, before and after, against the package.
     stats = nv.scan([image], mean_image=224)
     for method in ("scale_01", "lcn"):
