@@ -13,6 +13,8 @@ import pytest
 from PIL import Image as PillowImage
 
 import normviz as nv
+from normviz.light import Light
+from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
 
@@ -176,6 +178,27 @@ def test_other_pixels_than_bytes_are_read_for_what_they_are(open_page, kind):
         np.testing.assert_allclose(after, values[y, x], atol=max(step, 2e-5))
 
 
+def test_a_large_photo_is_measured_on_every_pixel_behind_the_page(open_page):
+    day = np.asarray(load_sample("forest_day").pixels)
+    pixels = np.tile(day, (4, 4, 1))[:1200, :1600]
+    pixels = np.clip(pixels + np.random.default_rng(3).normal(0, 9, pixels.shape), 0, 255)
+    image = nv.image_of(pixels.astype(np.uint8))
+    page = open_page(UPLOAD)
+    upload(page, ("large.png", png(image.pixels)))
+    assert "shown as a reduced copy of 640 × 480 px" in page.locator(".about").first.inner_text()
+    note = page.locator("[data-column=lcn] .note")
+    note.filter(has_text="exact, all 1600 × 1200 px").wait_for()
+    settled(page)
+    assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
+    # A step of the light: the copy at once, then every pixel again.
+    page.locator("input[type=range][aria-label='Exposure (EV)']").press("ArrowLeft")
+    note.filter(has_text="measured on 640 × 480 px").wait_for()
+    note.filter(has_text="exact, all 1600 × 1200 px").wait_for()
+    settled(page)
+    package = expected([image], DEFAULT, [image], Light(ev=-0.25))
+    assert_same(numbers_on_screen(page), package)
+
+
 def test_fit_on_another_set_and_on_a_preset(open_page):
     page = open_page("/?methods=dataset+mean%2C+std&methods=own+mean&fit=Another+set%3A+my+files")
     assert page.get_by_text("Upload the images to fit on").count() >= 1
@@ -183,8 +206,6 @@ def test_fit_on_another_set_and_on_a_preset(open_page):
     upload(page, ("other.png", png(other)))
     page.wait_for_selector("[data-column=dataset_zscore] [data-stat]", state="attached")
     settled(page)
-    from normviz.samples import SAMPLE_SETS, load_sample
-
     photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
     package = expected(photos, ("dataset_zscore", "image_mean"), [nv.image_of(other)])
     assert_same(numbers_on_screen(page), package)
