@@ -109,6 +109,7 @@ def settled(page) -> None:
 
 
 def drawn(page) -> None:
-    """Wait until the viewer has drawn its panels."""
+    """Wait until the viewer has drawn its panels, and the rest of the page has come after them."""
     page.wait_for_selector("[data-drawn]", state="attached")
+    page.wait_for_selector(".st-key-downloads", state="attached")
     settled(page)

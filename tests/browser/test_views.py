@@ -47,6 +47,7 @@ def pixel_read(page, method, row=0):
 
 def chart(page, key):
     """The data and the layout of a chart as the browser holds them, arrays decoded."""
+    page.wait_for_selector(f".st-key-{key} .js-plotly-plot .trace", state="attached")
     return page.evaluate(
         """key => {
           const chart = document.querySelector(`.st-key-${key} .js-plotly-plot`);
@@ -121,6 +122,7 @@ def test_histograms_show_the_counted_shares(open_page):
             np.testing.assert_allclose(trace["y"][:-1], 100 * histogram.shares, rtol=1e-5)
     assert not shown["log"] and shown["ranges"][0] != shown["ranges"][1]
     page.get_by_text("Log scale").click()
+    settled(page)
     page.get_by_text("Same x for all").click()
     settled(page)
     shown = chart(page, "histograms")
