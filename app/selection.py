@@ -12,6 +12,7 @@ from app import keys
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
 from app.sources import Collection, Numbers, samples, statistics_numbers, uploaded, uploader
+from app.views import style
 from normviz.display import MAPPINGS, SCALES
 from normviz.errors import NormvizError
 from normviz.images import Image
@@ -131,19 +132,33 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     kind, _, name = chosen.partition(":")
     if kind == "preset":
         preset = PRESETS[name]
-        st.caption(f"{preset.source}. {preset.note}")
-        return Numbers(chosen, preset, f"preset {preset.title}"), ""
+        numbers = Numbers(chosen, preset, f"preset {preset.title}")
+        st.caption(" ".join([_in_use(numbers), f"Source: {preset.source}.", preset.note]))
+        return numbers, ""
     other = collection
     if kind == "set":
         other = samples(name)
     elif kind == "upload":
         other = uploaded(uploader(keys.FIT_UPLOAD, "Images to fit on"))
         if other is None:
-            return None, "Upload the images to fit on at the left, or choose another “Fit on”."
+            return None, "Upload the images to fit on in the sidebar, or choose another “Fit on”."
     if other is None:
         return None, "Load images first."
     numbers = statistics_numbers(other)
-    return numbers, "" if numbers else f"No image of {other.title} could be read."
+    if numbers is None:
+        return None, f"No image of {other.title} could be read."
+    st.caption(style.plain(f"{_in_use(numbers)} {numbers.words}."))
+    return numbers, ""
+
+
+def _in_use(numbers: Numbers) -> str:
+    """The mean and std that dataset methods use, and how one grey pair serves colour."""
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values)
+        for values in (numbers.value.fraction_mean, numbers.value.fraction_std)
+    )
+    whose = "R, G, B" if numbers.channels == 3 else "one for all channels"
+    return f"Mean {mean}; std {std} ({whose}; on 0–1)."
 
 
 def pick_display() -> tuple[str, str]:

@@ -51,6 +51,7 @@ def _listed(*presets: Preset) -> dict[str, Preset]:
 
 
 _TIMM = "timm/data/constants.py"
+_REPORTED = "widely reported, no primary source known"
 
 PRESETS: dict[str, Preset] = _listed(
     Preset(
@@ -148,10 +149,10 @@ PRESETS: dict[str, Preset] = _listed(
         (0.2675, 0.2565, 0.2761),
         1,
         "RGB",
-        "reported",
+        _REPORTED,
     ),
-    Preset("mnist", "MNIST", (0.1307,), (0.3081,), 1, "grey", "reported"),
-    Preset("fashion_mnist", "Fashion-MNIST", (0.2860,), (0.3530,), 1, "grey", "reported"),
+    Preset("mnist", "MNIST", (0.1307,), (0.3081,), 1, "grey", _REPORTED),
+    Preset("fashion_mnist", "Fashion-MNIST", (0.2860,), (0.3530,), 1, "grey", _REPORTED),
     Preset(
         "svhn",
         "SVHN",
@@ -159,7 +160,7 @@ PRESETS: dict[str, Preset] = _listed(
         (0.1980, 0.2010, 0.1970),
         1,
         "RGB",
-        "reported",
+        _REPORTED,
     ),
     Preset(
         "stl10",
@@ -168,6 +169,6 @@ PRESETS: dict[str, Preset] = _listed(
         (0.2603, 0.2566, 0.2713),
         1,
         "RGB",
-        "reported",
+        _REPORTED,
     ),
 )

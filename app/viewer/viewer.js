@@ -707,19 +707,20 @@ class Grid {
     root.addEventListener("pointerleave", () => this.leave());
     root.addEventListener("click", (event) => {
       const panel = panelOf(event);
-      if (panel && !this.dragged) this.keep(this.pixelAt(event, panel));
+      // A click says whole CSS pixels; the press before it was where the pointer read.
+      if (panel && !this.dragged) this.keep(this.pixelAt(this.pressed ?? event, panel));
     });
     root.addEventListener("dblclick", (event) => {
       const panel = panelOf(event);
       if (panel) this.zoom(this.view.zoom > 1 ? 0 : 4, this.where(event, panel));
     });
-    // The page scrolls as ever; only with Ctrl, or once zoomed, the wheel belongs to the pictures.
+    // The page scrolls as ever; only with Ctrl the wheel belongs to the pictures.
     root.addEventListener("wheel", (event) => {
       const panel = panelOf(event);
-      if (!panel || !(event.ctrlKey || this.view.zoom > 1)) return;
+      if (!panel || !event.ctrlKey) return;
       event.preventDefault();
       const lines = event.deltaMode === 1 ? 16 : 1;
-      const pace = event.ctrlKey && Math.abs(event.deltaY) < 40 ? 0.012 : 0.0025;
+      const pace = Math.abs(event.deltaY) < 40 ? 0.012 : 0.0025;
       this.zoom(Math.exp(-event.deltaY * lines * pace), this.where(event, panel));
     }, { passive: false });
     // Without this the browser would scroll with two fingers before a pinch is seen.
@@ -754,6 +755,7 @@ class Grid {
   press(event, panel) {
     if (event.pointerType === "mouse" && event.button !== 0) return;
     this.dragged = false;
+    this.pressed = { clientX: event.clientX, clientY: event.clientY };
     if (!panel) return;
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY, panel });
     this.travel = 0;

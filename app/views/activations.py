@@ -59,22 +59,29 @@ def section(chosen: Selection) -> None:
     rows = [found for found in results if isinstance(found, ActivationRow)]
     if not rows:
         return
-    st.markdown(style.plain(_sentence(rows)))
+    st.markdown(style.plain(_sentence(rows, pair.name)))
     st.caption(
         style.plain(
-            f"Day: “{day.title}” as loaded. Night: {pair.words}. Layer: {layer.title}. The "
-            "normalized image is reduced to 224 px on its shorter side, as a network is fed; a "
-            "unit is one output position of one filter and fires when its value exceeds 0 (ReLU)."
+            f"Day: “{day.title}” as loaded. {pair.name.capitalize()}: {pair.words}. "
+            f"Layer: {layer.title}. The normalized image is reduced to 224 px on its "
+            "shorter side, as a network is fed; a unit is one output position of one "
+            "filter and fires when its value exceeds 0 (ReLU)."
         )
     )
     dark = style.dark()
     left, right = st.columns(2)
     with left:
-        figure = activation_ranges(rows, sort_by=sort, relative=relative, dark=dark)
+        figure = activation_ranges(
+            rows, sort_by=sort, relative=relative, dark=dark, other=pair.name
+        )
         _draw(figure, "activation_ranges", "Range of pre-activations for each method")
     with right:
-        figure = firing_day_night(rows, sort_by=sort, dark=dark)
-        _draw(figure, "firing", "Share of units that fire by day and by night for each method")
+        figure = firing_day_night(rows, sort_by=sort, dark=dark, other=pair.name)
+        _draw(
+            figure,
+            "firing",
+            f"Share of units that fire by day and in the {pair.name} for each method",
+        )
 
 
 def _row(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer) -> ActivationRow | str:
@@ -121,10 +128,14 @@ def _layer() -> FirstLayer:
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """One scene by day and by night, each an image and its light, and words for the night."""
+    """One scene by day and in another light, each an image and its light.
+
+    ``name`` is "night", or "set light" when that is no darker; ``words`` say where it is from.
+    """
 
     day: tuple[Image, Light]
     night: tuple[Image, Light]
+    name: str
     words: str
 
 
@@ -137,27 +148,29 @@ def _pair(chosen: Selection, day: Row) -> _Pair:
             parts.append(f"{light.kelvin:g} K")
         if light.noise:
             parts.append(f"{light.noise:g} % noise")
-        words = f"the same image in the light set at the left ({', '.join(parts)})"
-        return _Pair(by_day, (day.image, light), words)
+        words = f"the same image in the light set in the sidebar ({', '.join(parts)})"
+        name = "night" if light.ev < 0 else "set light"
+        return _Pair(by_day, (day.image, light), name, words)
     for row in chosen.rows:
         same_size = row.image.pixels.shape == day.image.pixels.shape
         if chosen.collection.nights.get(day.index) == row.index and same_size:
             words = f"“{row.title}”, a darker photo of the same scene"
-            return _Pair(by_day, (row.image, Light()), words)
+            return _Pair(by_day, (row.image, Light()), "night", words)
     words = "the same image simulated at −3 EV (move the exposure slider)"
-    return _Pair(by_day, (day.image, Light(ev=NIGHT_EV)), words)
+    return _Pair(by_day, (day.image, Light(ev=NIGHT_EV)), "night", words)
 
 
-def _sentence(rows: list[ActivationRow]) -> str:
+def _sentence(rows: list[ActivationRow], name: str) -> str:
     known = [row for row in rows if row.relative_difference is not None]
     if len(known) < 2:
         return "Choose two or more methods to compare what the neurons receive."
     least = min(known, key=lambda row: row.relative_difference)
     most = max(known, key=lambda row: row.relative_difference)
+    who, when = ("Night", "by night") if name == "night" else (f"The {name}", f"in the {name}")
     return (
-        f"Night changes the neurons' input least under {least.title} "
+        f"{who} changes the neurons' input least under {least.title} "
         f"(mean change {least.relative_difference:.2f} of its std by day; "
-        f"{percent(least.day.firing)} of units fire by day, {percent(least.night.firing)} by "
-        f"night) and most under {most.title} ({most.relative_difference:.2f}; "
+        f"{percent(least.day.firing)} of units fire by day, {percent(least.night.firing)} "
+        f"{when}) and most under {most.title} ({most.relative_difference:.2f}; "
         f"{percent(most.day.firing)}, {percent(most.night.firing)})."
     )

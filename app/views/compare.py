@@ -95,8 +95,8 @@ def _body(
 
 def _invite() -> None:
     st.info(
-        "Upload images or a dataset at the left: JPEG, PNG, WebP, TIFF and the like, a zip or tar "
-        "of images (class folders become labels), .npy, .npz, IDX or CIFAR binary files. Until "
+        "Upload images or a dataset in the sidebar: JPEG, PNG, WebP, TIFF and the like, a zip or "
+        "tar of images (class folders become labels), .npy, .npz, IDX or CIFAR binary files. Until "
         "then, here are the sample photos.",
         icon=":material/upload:",
     )
@@ -155,6 +155,8 @@ def _headline(chosen: Selection) -> str:
         bright, dark = (measured(chosen, row, column) for row in (day, night))
         if isinstance(bright, Ranges) and isinstance(dark, Ranges):
             about = column.method.about
+            preset = about.scope == "dataset" and chosen.fit_on.startswith("preset ")
+            whose = f"Constants of {chosen.fit_on.removeprefix('preset ')}" if preset else ""
             pairs.append(
                 Pair(
                     column.name,
@@ -164,6 +166,7 @@ def _headline(chosen: Selection) -> str:
                     bright.pooled_mean,
                     dark.pooled_mean,
                     bright.pooled_std,
+                    whose,
                 )
             )
     return style.plain(day_and_night(day.title, night.title, pairs))
@@ -270,7 +273,8 @@ def _caption(image: Image, copy: Image) -> str:
     size = f"{image.width} × {image.height} px"
     if (copy.width, copy.height) != (image.width, image.height):
         size += f", shown as a reduced copy of {copy.width} × {copy.height} px"
-    return " · ".join([size, *image.notes])
+    label = [f"class “{image.label}”"] if image.label else []
+    return " · ".join([*label, size, *image.notes])
 
 
 def _cell(

@@ -39,11 +39,17 @@ def sorted_rows(rows: Sequence[ActivationRow], sort_by: str) -> list[ActivationR
 
 
 def activation_ranges(
-    rows: Sequence[ActivationRow], *, sort_by: str, relative: bool, dark: bool
+    rows: Sequence[ActivationRow],
+    *,
+    sort_by: str,
+    relative: bool,
+    dark: bool,
+    other: str = "night",
 ) -> go.Figure:
     """Draw for each method day above night: extremes thin, 1–99 % wider, 25–75 % widest, median.
 
-    ``relative`` divides by the std of the method's own pre-activations by day.
+    ``relative`` divides by the std of the method's own pre-activations by day; ``other`` is what
+    the night is called.
     """
     ordered = sorted_rows(rows, sort_by)
     scales = [row.day.std if relative and row.day.std else 1.0 for row in ordered]
@@ -51,7 +57,7 @@ def activation_ranges(
     bars: dict[str, list] = {name: [] for name in ("base", "x", "y", "width", "colour", "opacity")}
     told: list[str] = []
     medians: list[dict] = []
-    for label, offset, opacity in (("day", -0.17, 1.0), ("night", 0.17, 0.55)):
+    for label, offset, opacity in (("day", -0.17, 1.0), (other, 0.17, 0.55)):
         found = [row.day if label == "day" else row.night for row in ordered]
         at = [place + offset for place in range(len(ordered))]
         for low, high, width in (("min", "max", 0.04), ("p1", "p99", 0.13), ("p25", "p75", 0.26)):
@@ -90,7 +96,7 @@ def activation_ranges(
         "showlegend": False,
     }
     unit = "stds by day" if relative else "the method's own unit × filter weight"
-    layout = _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})")
+    layout = _layout(ordered, dark, "Range of pre-activations", f"Pre-activation ({unit})", other)
     layout["barmode"] = "overlay"
     return go.Figure({"data": [ranges, *medians], "layout": layout})
 
@@ -102,8 +108,13 @@ def _told(found: ActivationRange, scale: float) -> str:
     )
 
 
-def firing_day_night(rows: Sequence[ActivationRow], *, sort_by: str, dark: bool) -> go.Figure:
-    """Draw for each method the share of units above 0, by day and by night, joined by a line."""
+def firing_day_night(
+    rows: Sequence[ActivationRow], *, sort_by: str, dark: bool, other: str = "night"
+) -> go.Figure:
+    """Draw for each method the share of units above 0, by day and by night, joined by a line.
+
+    ``other`` is what the night is called.
+    """
     ordered = sorted_rows(rows, sort_by)
     colours = [row.colour for row in ordered]
     at = list(range(len(ordered)))
@@ -122,7 +133,7 @@ def firing_day_night(rows: Sequence[ActivationRow], *, sort_by: str, dark: bool)
             "showlegend": False,
         }
     ]
-    for label, shares, others in (("day", days, nights), ("night", nights, days)):
+    for label, shares, others in (("day", days, nights), (other, nights, days)):
         left = [
             share < other or (share == other and label == "day")
             for share, other in zip(shares, others, strict=True)
@@ -150,18 +161,20 @@ def firing_day_night(rows: Sequence[ActivationRow], *, sort_by: str, dark: bool)
                 "name": label,
             }
         )
-    layout = _layout(ordered, dark, "Units that fire", "Share of units above 0 (%)")
+    layout = _layout(ordered, dark, "Units that fire", "Share of units above 0 (%)", other)
     low, high = min(days + nights), max(days + nights)
     room = max(6.0, 0.35 * (high - low))
     layout["xaxis"]["range"] = [low - room, high + room]
     return go.Figure({"data": traces, "layout": layout})
 
 
-def _layout(rows: Sequence[ActivationRow], dark: bool, title: str, x_title: str) -> dict:
+def _layout(
+    rows: Sequence[ActivationRow], dark: bool, title: str, x_title: str, other: str
+) -> dict:
     def label(row: ActivationRow) -> str:
         if row.relative_difference is None:
             return row.title
-        return f"{row.title}<br>night − day: {row.relative_difference:.2f}"
+        return f"{row.title}<br>{other} − day: {row.relative_difference:.2f}"
 
     labels = [label(row) for row in rows]
     # Room by the letter: Plotly's own way costs the browser a second layout on every change.

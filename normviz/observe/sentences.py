@@ -26,6 +26,8 @@ class Pair:
     day: float
     night: float
     day_std: float
+    whose: str = ""
+    """Whose numbers the method uses, where its scope alone does not say it."""
 
     @property
     def apart(self) -> float:
@@ -49,15 +51,18 @@ own mean, std makes them equal (0.00 and 0.00).'
     keeping = [pair for pair in pairs if not pair.equal]
     removing = [pair for pair in pairs if pair.equal]
     if not pairs:
-        return "Choose a method at the left to see what it makes of the pictures."
+        return "Choose a method in the sidebar to see what it makes of the pictures."
     kept = _preferred(keeping, ("dataset_zscore", "dataset_mean", "scale_01"))
     gone = _preferred(removing, ("image_standardize", "image_mean", "image_channel_standardize"))
+    if kept is None and len(pairs) > 1:
+        return f"All {len(pairs)} methods give “{night}” and “{day}” nearly the same mean."
     parts = []
     if kept is not None:
+        several = bool(kept.whose) or kept.scope in _WHOSE
+        whose = kept.whose or _WHOSE.get(kept.scope, _sentence_start(kept.title))
         darker = "darker" if kept.night < kept.day else "brighter"
         parts.append(
-            f"{_WHOSE.get(kept.scope, _sentence_start(kept.title))} "
-            f"{'keep' if kept.scope in _WHOSE else 'keeps'} “{night}” {darker} than “{day}” "
+            f"{whose} {'keep' if several else 'keeps'} “{night}” {darker} than “{day}” "
             f"(mean {number(kept.night)} against {number(kept.day)})"
         )
     if gone is not None:
