@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.keys import Key, parameter_key
+from app.text import plain
 from normviz.errors import ParameterError
 from normviz.methods import METHODS, Method
 
@@ -26,6 +27,7 @@ def choice(key: Key, label: str, options: Mapping[Any, str], help: str | None = 
         default=key.default,
         required=True,
         help=help,
+        wrap=True,
         **_bound(key),
     )
     return value if value in options else key.default
@@ -151,6 +153,7 @@ def parameters_of(names: Sequence[str]) -> dict[str, Method]:
     if adjustable:
         with st.expander("Parameters"):
             for name in adjustable:
-                st.markdown(f"**{METHODS[name].about.title}**")
+                about = METHODS[name].about
+                st.markdown(f"**{plain(about.short)}**", help=about.title)
                 done[name] = configured(name)
     return {name: done.get(name) or METHODS[name]() for name in names}

@@ -12,7 +12,7 @@ from app import keys
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
 from app.sources import Collection, Numbers, samples, statistics_numbers, uploaded, uploader
-from app.views import style
+from app.text import plain
 from normviz.display import MAPPINGS, SCALES
 from normviz.errors import NormvizError
 from normviz.images import Image
@@ -147,7 +147,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     numbers = statistics_numbers(other)
     if numbers is None:
         return None, f"No image of {other.title} could be read."
-    st.caption(style.plain(f"{_in_use(numbers)} {numbers.words}."))
+    st.caption(plain(f"{_in_use(numbers)} {numbers.words}."))
     return numbers, ""
 
 

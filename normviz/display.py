@@ -79,20 +79,22 @@ def describe(mapping: str, scale: str) -> str:
     >>> describe("stretch", "same")
     'Stretch, all alike: black is the lowest and white the highest value of all panels.'
     """
-    whose = {
+    names = {
         "own": ("each panel", "the panel"),
         "method": ("each method", "the method's panels"),
         "same": ("all alike", "all panels"),
     }
-    title, panels = whose[scale]
+    title, panels = names[scale]
     if mapping == "zero":
         return (
             f"Zero at grey, {title}: mid-grey is 0, black and white are minus and plus the "
             f"largest absolute value of {panels}."
         )
     if mapping == "clip":
-        ranges = "the methods' nominal ranges joined" if scale == "same" else "its nominal range"
-        return f"Clip: black to white is {ranges} (0–255, 0–1 or −1…1); the rest is cut off."
+        whose = "the methods' nominal ranges joined" if scale == "same" else "each method's range"
+        return (
+            f"Clip: black to white is {whose} (0 to 255, 0 to 1 or −1 to 1); the rest is cut off."
+        )
     return f"Stretch, {title}: black is the lowest and white the highest value of {panels}."
 
 

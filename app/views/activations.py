@@ -11,6 +11,7 @@ from app import keys
 from app.cached import ahead, compared
 from app.controls import choice, switch, whole
 from app.selection import Column, Row, Selection
+from app.text import plain
 from app.views import style
 from app.views.panels import picked_row
 from normviz.errors import NormvizError
@@ -55,13 +56,13 @@ def section(chosen: Selection) -> None:
     pair = _pair(chosen, day)
     results = [_row(chosen, column, pair, layer) for column in chosen.shown]
     for sentence in (found for found in results if isinstance(found, str)):
-        st.caption(style.plain(sentence))
+        st.caption(plain(sentence))
     rows = [found for found in results if isinstance(found, ActivationRow)]
     if not rows:
         return
-    st.markdown(style.plain(_sentence(rows, pair.name)))
+    st.markdown(plain(_sentence(rows, pair.name)))
     st.caption(
-        style.plain(
+        plain(
             f"Day: “{day.title}” as loaded. {pair.name.capitalize()}: {pair.words}. "
             f"Layer: {layer.title}. The normalized image is reduced to 224 px on its "
             "shorter side, as a network is fed; a unit is one output position of one "

@@ -23,6 +23,7 @@ from app.selection import (
     pick_numbers,
 )
 from app.sources import Collection, Numbers, matched, pick_source
+from app.text import plain
 from app.views import activations, histograms, refine, style, takeaway
 from app.views.panels import measure_ahead, measured, panels_of, windows_of
 from normviz.display import describe
@@ -116,7 +117,7 @@ def _say_problems(collection: Collection) -> None:
             if len(problems) > 50:
                 st.text(f"… and {len(problems) - 50} more")
     for note in collection.notes[:5]:
-        st.caption(style.plain(note))
+        st.caption(plain(note))
 
 
 def _rows(collection: Collection) -> tuple[Row, ...]:
@@ -146,7 +147,7 @@ def _headline(chosen: Selection) -> str:
     """A sentence computed from the numbers of two rows: one scene in two lights, or two images."""
     day, night = _two_lights(chosen)
     if day is night:
-        return style.plain(
+        return plain(
             f"“{day.title}” under {len(chosen.shown)} normalizations. Move the exposure slider "
             "to see which of them notice the light."
         )
@@ -169,7 +170,7 @@ def _headline(chosen: Selection) -> str:
                     whose,
                 )
             )
-    return style.plain(day_and_night(day.title, night.title, pairs))
+    return plain(day_and_night(day.title, night.title, pairs))
 
 
 def _two_lights(chosen: Selection) -> tuple[Row, Row]:

@@ -8,6 +8,7 @@ from app import keys
 from app.cached import lit_statistics, ranges
 from app.controls import choice, slider, switch
 from app.selection import Column, Row, Selection
+from app.text import plain
 from app.views import style
 from app.views.panels import picked_row
 from normviz.errors import NormvizError
@@ -21,6 +22,7 @@ BEFORE = {"overlaid": "Overlaid", "apart": "Apart", "none": "Hidden"}
 
 def section(chosen: Selection) -> None:
     """Draw the controls and one figure with a subplot a method."""
+    st.subheader("Histograms", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom", key="histogram_controls"):
         scope = choice(keys.HISTOGRAM_OF, "Histogram of", SCOPES, "Which images' pixels to count.")
         days, nights = _rows(chosen, scope)
@@ -41,7 +43,7 @@ def section(chosen: Selection) -> None:
         except NormvizError as error:
             failed.append(f"{column.method.about.short}: {error}")
     for sentence in failed:
-        st.caption(style.plain(sentence))
+        st.caption(plain(sentence))
     if not drawn:
         return
     figure = histogram_row(
@@ -52,6 +54,12 @@ def section(chosen: Selection) -> None:
         dark=style.dark(),
         before_range=tuple(days[0].image.value_range),
     )
+    # On a phone the pictures are swiped; the plots keep their widths and go along.
+    least = len(drawn) * (style.LEAST_ON_PHONE + style.COLUMN_GAP) - style.COLUMN_GAP
+    st.html(
+        "<style>@media (max-width: 700px) { .st-key-histograms { "
+        f"min-width: {least}px; }} }}</style>"
+    )
     st.plotly_chart(
         figure,
         theme=None,
@@ -59,7 +67,7 @@ def section(chosen: Selection) -> None:
         config={"displayModeBar": False},
         alt="Share of pixels over value, per channel, one plot a method",
     )
-    st.caption(style.plain(_words(chosen, days, nights)))
+    st.caption(plain(_words(chosen, days, nights)))
 
 
 def _rows(chosen: Selection, scope: str) -> tuple[list[Row], list[Row]]:

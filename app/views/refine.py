@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.cached import PIXELS_IN_FULL, exact_ranges, later
 from app.selection import Selection
-from app.views import style
+from app.text import plain
 from app.views.panels import panels_of
 from normviz.observe.ranges import Ranges
 
@@ -51,7 +51,7 @@ def section(chosen: Selection) -> None:
             failed = [job.exception() for job in jobs if job.exception()]
             if not failed:
                 st.rerun()
-            st.caption(style.plain(f"Every pixel could not be measured: {failed[0]}"))
+            st.caption(plain(f"Every pixel could not be measured: {failed[0]}"))
             return
         st.caption(
             f"Measuring every pixel of {len(jobs)} panel{'s' if len(jobs) > 1 else ''} that "

@@ -1,8 +1,6 @@
-"""The few rules of CSS that Streamlit's own options cannot say, and text that stays text."""
+"""The few rules of CSS that Streamlit's own options cannot say, and the visitor's theme."""
 
 from __future__ import annotations
-
-import re
 
 import streamlit as st
 
@@ -12,7 +10,7 @@ _CSS = """<style>
 .stMultiSelect [data-tag] {
   background: color-mix(in srgb, currentColor 10%, transparent); color: inherit;
 }
-.stMainBlockContainer h4 { font-size: 1.3rem; }
+.stMainBlockContainer h4 { font-size: 1.3rem; min-height: 2.8em; }
 .stMainBlockContainer h3 { font-size: 1.15rem; padding-top: 1.5rem; }
 @media (max-width: 700px) {
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
@@ -21,17 +19,13 @@ _CSS = """<style>
 }
 </style>"""
 
-# Characters that Markdown gives a meaning; file names are shown as they are.
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-!|<>$:~])")
+# As in viewer.css: a column's least width on a phone, and what lies between columns, in px.
+LEAST_ON_PHONE = 210
+COLUMN_GAP = 16
 
 
 def apply() -> None:
     st.html(_CSS)
-
-
-def plain(text: str) -> str:
-    """Return ``text`` escaped so that Markdown shows it letter by letter."""
-    return _MARKDOWN.sub(r"\\\1", text)
 
 
 def dark() -> bool:

@@ -13,7 +13,7 @@ from app import keys
 from app.cached import lit, lit_statistics, normalized_copy, ranges
 from app.controls import menu
 from app.selection import Column, Row, Selection
-from app.views import style
+from app.text import plain
 from app.views.panels import windows_of
 from normviz.display import describe
 from normviz.errors import NormvizError
@@ -73,7 +73,7 @@ def _code(chosen: Selection) -> None:
             )
         _button("Fitted constants (JSON)", fitted.to_json, "fitted.json")
     if shown[name].fitted_on:
-        st.caption(style.plain(f"Fitted on {shown[name].fitted_on}."))
+        st.caption(plain(f"Fitted on {shown[name].fitted_on}."))
     st.code(fitted.code(target), language="python", wrap_lines=True)
 
 

@@ -47,7 +47,7 @@ def histogram_row(
     layout: dict = {
         "template": template(dark),
         "height": 400 if apart else 260,
-        "margin": {"l": 0, "r": 0, "t": 46, "b": 46, "autoexpand": False},
+        "margin": {"l": 10, "r": 10, "t": 46, "b": 46, "autoexpand": False},
         "hovermode": "closest",
         "legend": {
             "orientation": "h",
@@ -97,7 +97,8 @@ def histogram_row(
                 at == 0,
                 dark,
             )
-        _lines(traces, column.after, axes, "after", at == 0, 1.6, 1.0)
+        what = "day" if column.night else "after"
+        _lines(traces, column.after, axes, what, at == 0, 1.6, 1.0)
         if column.night:
             _lines(traces, column.night, axes, "night", at == 0, 1.0, 0.75, fill=True)
     # One validated construction: adding trace by trace takes six times as long.
