@@ -137,7 +137,7 @@ def test_histograms_of_several_images(open_page, scope, days, nights):
     page = open_page(address("scale_01", hist=scope, before="Apart", bins=16))
     data = chart(page, "histograms")["data"]
     levels = np.arange(256)
-    for places, what in ((days, ""), (nights, ", night")):
+    for places, what in ((days, ", day" if nights else ""), (nights, ", night")):
         if not places:
             assert not any("night" in trace["name"] for trace in data)
             continue
@@ -150,7 +150,7 @@ def test_histograms_of_several_images(open_page, scope, days, nights):
             reached = np.interp(trace["x"], borders, np.append(0, np.cumsum(counts)))
             shares = 100 * np.diff(reached) / len(pixels)
             np.testing.assert_allclose(trace["y"][:-1], shares, rtol=1e-3, atol=1e-3)
-            assert (trace["fill"] == "tozeroy") == bool(what)
+            assert (trace["fill"] == "tozeroy") == (what == ", night")
     assert sum("before" in trace["name"] for trace in data) == 3
 
 
