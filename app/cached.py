@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from normviz.images import Image, image_of, reduced
 from normviz.light import Light, level_table, relight
 from normviz.methods import Fitted, Method
-from normviz.methods.kernels import affine
+from normviz.methods.kernels import affine, looked_up
 from normviz.networks import FirstLayer, network_view, pre_activations
 from normviz.observe.activations import ActivationRange, DayNight, activation_range, day_night
 from normviz.observe.ranges import Ranges, observe, ranges_of_pixels
@@ -198,6 +198,9 @@ def _normalize_copy(image: Image, light: Light, longest: int, fitted: Fitted) ->
     pair = fitted.affine(lit_statistics(image, light))
     if pair is not None:
         return affine(copy.pixels, pair.gain, pair.bias)
+    table = fitted.table(lit_statistics(image, light))
+    if table is not None:
+        return looked_up(copy.pixels, table)
     return fitted(copy.pixels, copy.value_range)
 
 
@@ -212,7 +215,7 @@ def ranges(image: Image, light: Light, longest: int, fitted: Fitted) -> Ranges:
         return exact
     numbers = lit_statistics(image, light)
     large = image.height * image.width > PIXELS_AT_ONCE
-    if large and fitted.affine(numbers) is None:
+    if large and fitted.affine(numbers) is None and fitted.table(numbers) is None:
         key = ("copy ranges", image.digest, light, longest, name_of(fitted))
         values = normalized_copy(image, light, longest, fitted)
         return remembered(key, lambda: ranges_of_pixels(values, exact=False))
@@ -224,7 +227,7 @@ def exact_ranges(image: Image, light: Light, longest: int, fitted: Fitted) -> Ra
 
     def build() -> Ranges:
         numbers = lit_statistics(image, light)
-        if fitted.affine(numbers) is not None:
+        if fitted.affine(numbers) is not None or fitted.table(numbers) is not None:
             return observe(image, numbers, fitted)
         if max(image.height, image.width) <= longest:
             return ranges_of_pixels(normalized_copy(image, light, longest, fitted), exact=True)
@@ -239,8 +242,11 @@ def _pre_activations(
     copy = lit_copy(image, light, longest)
     small = image_of(network_view(copy.pixels), copy.value_range)
     pair = fitted.affine(lit_statistics(image, light))
+    table = fitted.table(lit_statistics(image, light))
     if pair is not None:
         values = affine(small.pixels, pair.gain, pair.bias)
+    elif table is not None:
+        values = looked_up(small.pixels, table)
     else:
         values = fitted(small.pixels, small.value_range)
     return pre_activations(layer, values)

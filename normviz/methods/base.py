@@ -12,22 +12,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from normviz.errors import NotFittedError, ParameterError, ShapeError
-from normviz.images import ValueRange, default_range, level_count, refuse_non_finite
+from normviz.images import Image, ValueRange, default_range, level_count, refuse_non_finite
 from normviz.methods import kernels
-from normviz.methods.code import TARGETS, constants_code, in_albumentations
+from normviz.methods.code import TARGETS, constants_code, wrapped
 from normviz.statistics.image import ImageStatistics, summary_of
 
 FORMAT = "normviz-fitted/1"
 
 Scope = Literal["fixed", "image", "dataset", "batch", "local"]
-Invariance = Literal["gain", "offset", "channel_gain", "channel_offset", "colour_cast"]
+Invariance = Literal["gain", "offset", "channel_gain", "channel_offset", "colour_cast", "curve"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class About:
     sources: tuple[Source, ...]
     invariances: frozenset[Invariance]
     """What it is promised not to see: a common gain or offset, one a channel, a colour cast
-    (gains a channel, up to one common factor)."""
+    (gains a channel, up to one common factor), any rising curve that is the same for all
+    channels."""
     loses: str
     flat: str
     """What becomes of an image whose pixels are all the same."""
@@ -67,6 +69,19 @@ class About:
     invertible: bool = False
     """Whether the fitted numbers alone bring the input back."""
     used_by: str = ""
+    channels: tuple[int, ...] = (1, 3)
+    """The numbers of channels that it is defined for."""
+    needs_images: bool = False
+    """Whether ``fit`` takes images themselves, since no statistics of one channel each will do."""
+    libraries: tuple[tuple[str, str], ...] = ()
+    """(library and function, how its result differs from this definition, with numbers)."""
+
+    @property
+    def fits_on(self) -> Literal["", "numbers", "images"]:
+        """What ``fit`` needs: nothing, statistics (or a preset), or a sequence of images."""
+        if self.needs_images:
+            return "images"
+        return "numbers" if self.scope in ("dataset", "batch") else ""
 
 
 class ChannelNumbers(Protocol):
@@ -109,8 +124,8 @@ class Method(ABC):
     def fit(self, numbers: Any = None) -> Fitted:
         """Take the constants from ``numbers`` (statistics or a preset) and return them fitted.
 
-        Methods of scope ``fixed``, ``image`` and ``local`` need none. Raises
-        :class:`NotFittedError` when the numbers that the method needs are missing.
+        ``about.fits_on`` says what to pass: nothing, numbers, or a sequence of :class:`Image`.
+        Raises :class:`NotFittedError` when what the method needs is missing.
         """
         constants = {
             name: np.array(value, np.float64) for name, value in self.constants(numbers).items()
@@ -141,14 +156,33 @@ class Method(ABC):
         """
         return None
 
+    def table(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics
+    ) -> np.ndarray | None:
+        """Return y for each level of an integer image ``(levels, C)``, rising with the level.
+
+        For methods that look at one value at a time, by a curve; None for all others.
+        """
+        return None
+
+    def on_bytes(
+        self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray | None:
+        """Return what ``definition`` gives for uint8 pixels, where bytes are a short cut."""
+        return None
+
+    def fitted_channels(self, constants: Mapping[str, np.ndarray]) -> int | None:
+        """Return how many channels the constants are for; None when any number will do."""
+        return max((value.shape[-1] for value in constants.values()), default=None)
+
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the fractions that ``definition`` made ``y`` from (invertible methods)."""
         raise NotImplementedError
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         """Return code for ``target`` where the method is no list of constants, or None.
 
-        ``"albumentations"`` is not asked for: it takes the NumPy text.
+        NumPy's is a must; where another library has no words of its own, that text is wrapped.
         """
         return None
 
@@ -164,6 +198,18 @@ class Method(ABC):
                 "Pass statistics (normviz.scan) or a preset to fit()."
             )
         return numbers
+
+    def need_images(self, numbers: Any) -> Sequence[Image]:
+        """Return ``numbers`` as the images that they are, or say that images are needed."""
+        if isinstance(numbers, Image):
+            numbers = [numbers]
+        given = list(numbers) if isinstance(numbers, Sequence) else []
+        if not given or not all(isinstance(one, Image) for one in given):
+            raise NotFittedError(
+                f"{self.about.title} needs images to be fitted on. "
+                "Pass a list of them (normviz.read, normviz.image_of) to fit()."
+            )
+        return given
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +252,20 @@ class Fitted:
         None when the result is no such pair (mean images, local methods).
         """
         self._match(image.channels)
-        own = image if self.method.about.scope == "image" else None
-        pair = self.method.coefficients(self.constants, own)
+        pair = self._pair(lambda: image)
         if pair is None:
             return None
         gain, bias = (np.broadcast_to(np.asarray(v, np.float64), image.channels) for v in pair)
         span = image.value_range
         return Affine(gain / span.span, bias - gain * span.low / span.span)
+
+    def table(self, image: ImageStatistics) -> np.ndarray | None:
+        """Return y for each level of this integer image, float64 ``(levels, C)``.
+
+        None for float images, and for methods that look at more than one value at a time.
+        """
+        self._match(image.channels)
+        return self.method.table(self.constants, image) if image.exact else None
 
     def inverse(
         self, values: np.ndarray, value_range: tuple[float, float] = (0.0, 255.0)
@@ -251,14 +304,21 @@ class Fitted:
     def _code(self, target: str) -> str | None:
         if target not in TARGETS:
             return None
-        text = self.method.snippet(target)
+        text = self.method.snippet(target, self.constants)
         if text is None and self.method.about.scope in ("fixed", "dataset", "batch"):
             pair = self.method.coefficients(self.constants, None)
             text = constants_code(target, *pair) if pair is not None else None
-        if text is None and target == "albumentations":
-            pixels = self.method.snippet("numpy")
-            text = in_albumentations(pixels, self.method.difference) if pixels else None
+        if text is None and target != "numpy":
+            pixels = self.method.snippet("numpy", self.constants)
+            text = wrapped(target, pixels, self.method.difference) if pixels else None
         return text + self.method.remark() if text is not None else None
+
+    def _pair(self, image: Callable[[], ImageStatistics]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Gain and bias on fractions; the image is measured only for a method that asks for it."""
+        if type(self.method).coefficients is Method.coefficients:
+            return None
+        own = image() if self.method.about.scope == "image" else None
+        return self.method.coefficients(self.constants, own)
 
     def to_json(self) -> str:
         """Return parameters and constants as JSON text; :func:`normviz.from_json` reads it."""
@@ -294,28 +354,44 @@ class Fitted:
         return pixels, span
 
     def _match(self, channels: int) -> None:
-        for value in self.constants.values():
-            if value.ndim and value.shape[-1] not in (1, channels):
-                raise ShapeError(
-                    f"{self.method.about.title} was fitted on {value.shape[-1]}-channel images "
-                    f"and cannot be used on {channels} channel{'s' if channels > 1 else ''}. "
-                    "Convert the image (normviz.images.as_rgb) or fit again."
-                )
+        about = self.method.about
+        if channels not in about.channels:
+            raise ShapeError(
+                f"{about.title} is defined for {' or '.join(map(str, about.channels))} channels, "
+                f"and this image has {channels}. A grey image has no colour to normalize."
+            )
+        own = self.method.fitted_channels(self.constants)
+        if own not in (None, 1, channels):
+            raise ShapeError(
+                f"{about.title} was fitted on {own}-channel images "
+                f"and cannot be used on {channels} channel{'s' if channels > 1 else ''}. "
+                "Convert the image (normviz.images.as_rgb) or fit again."
+            )
 
     def _one(self, pixels: np.ndarray, span: ValueRange) -> np.ndarray:
-        own = None
-        if self.method.about.scope == "image":
-            own = ImageStatistics(pixels.shape[0], pixels.shape[1], summary_of(pixels, span))
-        pair = self.method.coefficients(self.constants, own)
-        if pair is None:
-            zero = span.low
-            if "offset" in self.method.about.invariances:
-                # Not seen by the method; without it float32 keeps all its digits for contrast.
-                zero = float(pixels.mean(dtype=np.float64))
-            u = kernels.affine(pixels, np.array(1 / span.span), np.array(-zero / span.span))
-            return self.method.definition(u, self.constants).astype(np.float32, copy=False)
-        gain, bias = pair
-        return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)
+        measured = cache(lambda: _measured(pixels, span))
+        pair = self._pair(measured)
+        if pair is not None:
+            gain, bias = pair
+            return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)
+        if pixels.dtype == np.uint8:
+            done = self.method.on_bytes(pixels, self.constants)
+            if done is not None:
+                return done
+        if level_count(pixels.dtype) and type(self.method).table is not Method.table:
+            table = self.method.table(self.constants, measured())
+            if table is not None:
+                return kernels.looked_up(pixels, table)
+        zero = span.low
+        if "offset" in self.method.about.invariances:
+            # Not seen by the method; without it float32 keeps all its digits for contrast.
+            zero = float(pixels.mean(dtype=np.float64))
+        u = kernels.affine(pixels, np.array(1 / span.span), np.array(-zero / span.span))
+        return self.method.definition(u, self.constants).astype(np.float32, copy=False)
+
+
+def _measured(pixels: np.ndarray, span: ValueRange) -> ImageStatistics:
+    return ImageStatistics(pixels.shape[0], pixels.shape[1], summary_of(pixels, span))
 
 
 def _check_shape(pixels: np.ndarray) -> None:

@@ -2,8 +2,8 @@
 
 Every text defines ``normalize(image)`` for 8-bit pixels: arrays ``(H, W, C)`` in RGB order, for
 torchvision tensors ``(C, H, W)``. Methods of one gain and bias a channel share the templates of
-:func:`constants_code`; the others bring their own text (:meth:`Method.snippet`), and for
-Albumentations their NumPy text is wrapped.
+:func:`constants_code`; the others bring their own text (:meth:`Method.snippet`), and where a
+library has no words of its own for it, their NumPy text is wrapped.
 """
 
 from __future__ import annotations
@@ -81,22 +81,76 @@ def normalize(image):
 """
 
 
-def in_albumentations(numpy_code: str, difference: str = "") -> str:
-    """Return NumPy code as a step for ``A.Compose``.
+def wrapped(target: str, numpy_code: str, difference: str = "") -> str:
+    """Return NumPy code as a preprocessing step of another library, for its uint8 images.
 
     ``difference`` says, as a comment, what Albumentations' own mode does otherwise.
     """
+    imports, last = _WRAPPERS[target]
     anchor = "import cv2\n" if "import cv2\n" in numpy_code else "import numpy as np\n"
-    body = numpy_code.replace(anchor, f"import albumentations as A\n{anchor}", 1)
-    body = body.replace("def normalize(image):", "def normalize_pixels(image, **_):")
+    body = numpy_code.replace(anchor, imports + anchor, 1)
+    if target == "torchvision":
+        # Third-party imports stand in the order of their names.
+        body = numpy_code.replace(
+            "import numpy as np\n", "import numpy as np\n" + imports.rstrip("\n") + "\n", 1
+        )
+    body = body.replace("def normalize(image):", f"def normalize_pixels(image{_MORE[target]}):")
+    if target != "albumentations":
+        difference = ""
     comment = "".join(f"# {line}\n" for line in difference.splitlines())
-    return f"""{body}
+    return f"{body}\n\n{comment}{last}"
 
-{comment}TRANSFORM = A.Lambda(image=normalize_pixels, name="normalize")
+
+_MORE = {"albumentations": ", **_", "torchvision": "", "keras": ""}
+
+# What each library needs imported, and the step that takes NumPy's function in.
+_WRAPPERS = {
+    "albumentations": (
+        "import albumentations as A\n",
+        """TRANSFORM = A.Lambda(image=normalize_pixels, name="normalize")
 
 
 def normalize(image):
     return TRANSFORM(image=image)["image"]
+""",
+    ),
+    "torchvision": (
+        "import torch\nfrom torchvision.transforms import v2\n",
+        """# NumPy on a channels-last view: torchvision has no transform that does this.
+def through_numpy(image):
+    pixels = normalize_pixels(image.permute(1, 2, 0).numpy())
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+normalize = v2.Lambda(through_numpy)
+""",
+    ),
+    "keras": (
+        "import keras\n",
+        """# NumPy, before the image reaches the model: Keras has no layer that does this.
+def normalize(image):
+    return keras.ops.convert_to_tensor(normalize_pixels(keras.ops.convert_to_numpy(image)))
+""",
+    ),
+}
+
+
+def stored_constants(names: list[str]) -> str:
+    """Return lines that read constants of ``fitted.json`` into upper-case names.
+
+    They need ``import json`` and ``import numpy as np`` above them.
+    """
+    loads = "\n".join(f'{name.upper()} = stored("{name}")' for name in names)
+    return f"""# The fitted constants, downloaded beside this code ("Fitted constants (JSON)").
+with open("fitted.json") as file:
+    CONSTANTS = json.load(file)["constants"]
+
+
+def stored(name):
+    return np.array(CONSTANTS[name]["values"]).reshape(CONSTANTS[name]["shape"])
+
+
+{loads}
 """
 
 

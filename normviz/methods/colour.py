@@ -61,7 +61,7 @@ class GreyWorld(Method):
         mean, _, pooled, _ = _fractions(_own(image))
         return _ratio(pooled, mean), np.zeros_like(mean)
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return """import numpy as np
 
@@ -151,7 +151,7 @@ class WhitePatch(Method):
         white = (image.percentile(self.percentile) - span.low) / span.span
         return _ratio(1.0, white), np.zeros_like(white)
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return f"""import numpy as np
 

@@ -11,6 +11,7 @@ import numpy as np
 from normviz.errors import NotFittedError
 from normviz.images import resized
 from normviz.methods.base import About, ChannelNumbers, Method, Source, parameter
+from normviz.methods.code import stored_constants
 from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.image import ImageStatistics
 
@@ -190,9 +191,9 @@ class DatasetMeanImage(Method):
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return y / self.scale + _fitted_to(y, constants["mean_image"])
 
-    def snippet(self, target: str) -> str | None:
-        y = f"{self.scale} * (image / 255.0 - at_size(MEAN, image))"
-        return _position_code(target, ["MEAN"], y)
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
+        y = f"    y = {self.scale} * (image / 255.0 - at_size(MEAN_IMAGE, image))\n"
+        return _position_code(target, ["mean_image"], y)
 
 
 @dataclass(frozen=True)
@@ -259,9 +260,12 @@ class DatasetPixelZScore(Method):
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
 
-    def snippet(self, target: str) -> str | None:
-        y = "(image / 255.0 - at_size(MEAN, image)) / np.maximum(at_size(STD, image), FLOOR)"
-        return _position_code(target, ["MEAN", "STD"], y, f"FLOOR = {self.epsilon!r}\n")
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
+        lines = """    centred = image / 255.0 - at_size(MEAN_IMAGE, image)
+    y = centred / np.maximum(at_size(STD_IMAGE, image), FLOOR)
+"""
+        more = f"FLOOR = {self.epsilon!r}\n"
+        return _position_code(target, ["mean_image", "std_image"], lines, more)
 
     def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
@@ -284,38 +288,19 @@ def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     return resized(template, image.shape[-3], image.shape[-2])
 
 
-def _position_code(target: str, names: list[str], y: str, more: str = "") -> str | None:
+def _position_code(target: str, names: list[str], lines: str, more: str = "") -> str | None:
     """Code that reads mean and std images from the fitted method's JSON, saved beside it.
 
-    ``y`` is the result as an expression of NumPy arrays; the PyTorch text works on a channels-last
-    view of the tensor, since OpenCV resizes the template in both. ``more`` are further constants.
+    ``lines`` compute the result y, ``more`` are further constants.
     """
-    if target not in ("numpy", "torchvision"):
+    if target != "numpy":
         return None
-    loads = "\n".join(f'{name} = stored("{name.lower()}_image")' for name in names)
-    more_imports, last = "", f"    y = {y}\n    return y.astype(np.float32)\n"
-    if target == "torchvision":
-        more_imports = "import torch\n"
-        last = f"""    image = image.permute(1, 2, 0).numpy()
-    y = {y}
-    return torch.from_numpy(y.astype(np.float32)).permute(2, 0, 1)
-"""
     return f"""import json
 
 import cv2
 import numpy as np
-{more_imports}
-# The fitted constants, downloaded beside this code ("Fitted constants (JSON)").
-with open("fitted.json") as file:
-    CONSTANTS = json.load(file)["constants"]
 
-
-def stored(name):
-    return np.array(CONSTANTS[name]["values"]).reshape(CONSTANTS[name]["shape"])
-
-
-{loads}
-{more}
+{stored_constants(names)}{more}
 
 def at_size(template, image):
     height, width = image.shape[:2]
@@ -325,4 +310,5 @@ def at_size(template, image):
 
 
 def normalize(image):
-{last}"""
+{lines}    return y.astype(np.float32)
+"""

@@ -63,7 +63,7 @@ class ImageMean(Method):
         _, _, mean, _ = _fractions(_own(image))
         return np.array([float(self.scale)]), np.array([-self.scale * mean])
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return f"""import numpy as np
 
@@ -149,7 +149,7 @@ class ImageStandardize(Method):
         gain = self.scale / max(self.scale * std, floor)
         return np.array([gain]), np.array([-mean * gain])
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return f"""import numpy as np
 
@@ -242,7 +242,7 @@ class ImageChannelStandardize(Method):
         gain = 1 / np.maximum(std, self.epsilon)
         return gain, -mean * gain
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return f"""import numpy as np
 

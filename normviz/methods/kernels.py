@@ -1,4 +1,4 @@
-"""The one hot loop: y = gain · x + bias per channel, from any pixel type to float32."""
+"""The hot loops: y = gain · x + bias per channel, and y by level, to float32."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def affine(pixels: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray
     gain = np.broadcast_to(np.asarray(gain, np.float64), channels)
     bias = np.broadcast_to(np.asarray(bias, np.float64), channels)
     if pixels.dtype == np.uint8:
-        table = (np.arange(256.0)[:, np.newaxis] * gain + bias).astype(np.float32)
-        return cv2.LUT(pixels, table.reshape(1, 256, channels)).reshape(pixels.shape)
+        return looked_up(pixels, np.arange(256.0)[:, np.newaxis] * gain + bias)
     out = np.empty(pixels.shape, np.float32)
     rows = max(1, _VALUES_A_BLOCK // (pixels.shape[1] * channels))
     for top in range(0, pixels.shape[0], rows):
@@ -32,3 +31,18 @@ def affine(pixels: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray
         block += bias
         out[top : top + rows] = block
     return out
+
+
+def looked_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return float32 y of each level for uint8 or uint16 pixels ``(H, W, C)``, one curve a channel.
+
+    ``table`` is ``(256 or 65536, C)``.
+
+    >>> looked_up(np.array([[[0], [2]]], np.uint8), np.arange(256.0)[:, None] ** 2).ravel()
+    array([0., 4.], dtype=float32)
+    """
+    channels = pixels.shape[2]
+    table = np.ascontiguousarray(table, np.float32)
+    if pixels.dtype == np.uint8:
+        return cv2.LUT(pixels, table.reshape(1, 256, channels)).reshape(pixels.shape)
+    return table[pixels, np.arange(channels)]

@@ -143,7 +143,7 @@ class SubtractiveLCN(_Local):
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.centred(u)
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "torchvision":
             return self.written(target, "    return v.to(torch.float32)\n")
         return self.written(target, "    return v.astype(np.float32)\n")
@@ -190,7 +190,7 @@ class LCN(_Local):
         divisor = np.maximum(sigma.mean(), sigma)
         return np.divide(v, divisor, out=np.zeros_like(v), where=divisor > 0)
 
-    def snippet(self, target: str) -> str | None:
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         last = """    sigma = np.sqrt(window_mean(v * v))
     divisor = np.maximum(sigma.mean(), sigma)
     y = np.divide(v, divisor, out=np.zeros_like(v), where=divisor > 0)

@@ -46,7 +46,7 @@ def from_json(text: str) -> Fitted:
 
 def _try(fitted: Fitted) -> None:
     """Run on one grey pixel, so that missing or misshapen constants are found when read."""
-    channels = max((value.shape[-1] for value in fitted.constants.values()), default=1)
+    channels = fitted.method.fitted_channels(fitted.constants) or fitted.method.about.channels[0]
     with np.errstate(all="ignore"):
         done = fitted.reference(np.full((1, 1, channels), 0.5))
     if done.shape != (1, 1, channels) or not np.isfinite(done).all():

@@ -175,10 +175,36 @@ def ranges_of_pixels(values: np.ndarray, exact: bool) -> Ranges:
     )
 
 
+def ranges_of_table(image: ImageStatistics, table: np.ndarray) -> Ranges:
+    """Return the exact ranges after y = table[level], from the counts of an integer image."""
+    counts = image.summary.table
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    curves = table.T
+    mean = (shares * curves).sum(axis=1)
+    low = np.array([curve[there > 0].min() for curve, there in zip(curves, counts, strict=True)])
+    high = np.array([curve[there > 0].max() for curve, there in zip(curves, counts, strict=True)])
+    edges = np.linspace(low, np.where(high > low, high, low + 1), FINE_BINS + 1, axis=1)
+    binned = [
+        np.histogram(curve[there > 0], borders, weights=there[there > 0])[0]
+        for curve, there, borders in zip(curves, counts, edges, strict=True)
+    ]
+    return Ranges(
+        low=low,
+        high=high,
+        mean=mean,
+        std=np.sqrt((shares * (curves - mean[:, np.newaxis]) ** 2).sum(axis=1)),
+        height=image.height,
+        width=image.width,
+        exact=True,
+        edges=edges,
+        counts=np.array(binned, np.int64),
+    )
+
+
 def observe(image: Image, statistics: ImageStatistics, fitted: Fitted) -> Ranges:
     """Return the exact ranges of ``fitted`` on every pixel of ``image``.
 
-    From the level counts when the method is one gain and bias a channel, else pixel by pixel.
+    From the level counts when the method looks at one value at a time, else pixel by pixel.
 
     >>> from normviz.images import image_of
     >>> from normviz.methods import METHODS
@@ -191,4 +217,7 @@ def observe(image: Image, statistics: ImageStatistics, fitted: Fitted) -> Ranges
     affine = fitted.affine(statistics)
     if affine is not None:
         return ranges_of_map(statistics, affine)
+    table = fitted.table(statistics)
+    if table is not None:
+        return ranges_of_table(statistics, table)
     return ranges_of_pixels(fitted(image.pixels, image.value_range), exact=True)
