@@ -132,8 +132,8 @@ def name_of(fitted: Fitted) -> str:
     return state.hexdigest()
 
 
-def fit(method: Method, numbers_key: str, numbers: Any) -> Fitted:
-    return remembered(("fit", method, numbers_key), lambda: method.fit(numbers))
+def fit(method: Method, numbers_key: str, numbers: Callable[[], Any]) -> Fitted:
+    return remembered(("fit", method, numbers_key), lambda: method.fit(numbers()))
 
 
 def shown_copy(image: Image, longest: int) -> Image:

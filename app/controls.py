@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.keys import Key, parameter_key
 from app.text import plain
@@ -101,12 +102,16 @@ def whole(key: Key, label: str, low: int, high: int, help: str | None = None) ->
     return min(max(int(value), low), high)
 
 
-def configured(name: str) -> Method:
-    """The method ``name`` with the parameters that its widgets hold, drawing those widgets."""
+def configured(name: str, places: Sequence[DeltaGenerator] = ()) -> Method:
+    """The method ``name`` with the parameters that its widgets hold, drawing those widgets.
+
+    ``places`` are filled in turn, one widget each; without them the widgets stand below each other.
+    """
     kind = METHODS[name]
     values = {}
-    for field in dataclasses.fields(kind):
-        values[field.name] = _parameter(name, field)
+    for at, field in enumerate(dataclasses.fields(kind)):
+        with places[at % len(places)] if places else st.container():
+            values[field.name] = _parameter(name, field)
     try:
         return kind(**values)
     except ParameterError as error:

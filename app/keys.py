@@ -50,6 +50,10 @@ HE_SEED = Key("he_seed", 0)
 SORT = Key("sort", "difference")
 RELATIVE = Key("relative", True)
 
+METHOD = Key("method", "all")
+VERSUS = Key("versus", "nothing")
+METHOD_IMAGE = Key("picture", None)
+
 CODE_METHOD = Key("code_method", None, shareable=False)
 CODE_TARGET = Key("code_target", None, shareable=False)
 

@@ -12,7 +12,8 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from app.views import compare  # noqa: E402
+from app.frame import frame  # noqa: E402
+from app.views import compare, methods, style  # noqa: E402
 
 st.set_page_config(
     page_title="normviz: see what normalization does",
@@ -20,4 +21,13 @@ st.set_page_config(
     initial_sidebar_state="auto",
     menu_items={"About": "normviz shows what image normalization does, on your own images."},
 )
-compare.page()
+style.apply()
+# The images, their light and what methods are fitted on belong to all pages; a page adds its own.
+shared = frame()
+st.navigation(
+    [
+        st.Page(lambda: compare.page(shared), title="Compare", url_path="compare", default=True),
+        st.Page(lambda: methods.page(shared), title="Methods", url_path="methods"),
+    ],
+    position="top",
+).run()

@@ -11,7 +11,18 @@ import streamlit as st
 from app import keys
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
-from app.sources import Collection, Numbers, samples, statistics_numbers, uploaded, uploader
+from app.sources import (
+    LONGEST_FITTED_ON,
+    MOST_FITTED_ON,
+    Collection,
+    Numbers,
+    images_to_fit_on,
+    one_sample,
+    samples,
+    statistics_numbers,
+    uploaded,
+    uploader,
+)
 from app.text import plain
 from normviz.display import MAPPINGS, SCALES
 from normviz.errors import NormvizError
@@ -19,7 +30,7 @@ from normviz.images import Image
 from normviz.light import Light
 from normviz.methods import METHODS, Fitted, Method
 from normviz.presets import PRESETS
-from normviz.samples import SAMPLE_SETS
+from normviz.samples import SAMPLE_SETS, SAMPLES
 
 MOST_METHODS = 8
 ROWS_A_PAGE = 4
@@ -121,6 +132,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     """Draw "fit on" and return the numbers of that choice, with a sentence when there are none."""
     options = {"loaded": "The loaded images", "upload": "Another set: my files"}
     options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SAMPLE_SETS}
+    options |= {f"photo:{key}": f"One photo: {photo.title}" for key, photo in SAMPLES.items()}
     options |= {f"preset:{key}": f"Preset: {preset.title}" for key, preset in PRESETS.items()}
     chosen = menu(
         keys.FIT_ON,
@@ -138,6 +150,8 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     other = collection
     if kind == "set":
         other = samples(name)
+    elif kind == "photo":
+        other = one_sample(name)
     elif kind == "upload":
         other = uploaded(uploader(keys.FIT_UPLOAD, "Images to fit on"))
         if other is None:
@@ -184,17 +198,30 @@ def columns_of(
     methods: Mapping[str, Method], numbers: Numbers | None, missing: str
 ) -> tuple[Column, ...]:
     """Fit every chosen method; one that cannot be fitted keeps its column and says why."""
-    done = []
-    for name, method in methods.items():
-        scope = method.about.scope
-        wants: Any = numbers if scope in ("dataset", "batch") else None
-        words = numbers.words if wants is not None and numbers else ""
-        if scope in ("dataset", "batch") and numbers is None:
-            done.append(Column(name, method, None, "", missing))
-            continue
-        try:
-            key, value = (wants.key, wants.value) if wants is not None else ("", None)
-            done.append(Column(name, method, fit(method, key, value), words))
-        except NormvizError as error:
-            done.append(Column(name, method, None, words, str(error)))
-    return tuple(done)
+    return tuple(column_of(name, method, numbers, missing) for name, method in methods.items())
+
+
+def column_of(name: str, method: Method, numbers: Numbers | None, missing: str) -> Column:
+    """Fit one method on what it asks for, or say why it cannot be fitted."""
+    wants = method.about.fits_on
+    if not wants:
+        return Column(name, method, fit(method, "", lambda: None), "")
+    if numbers is None:
+        return Column(name, method, None, "", missing)
+    words = numbers.words
+    if wants == "images":
+        if numbers.collection is None:
+            said = f"{method.about.title} is fitted on images, and {words} holds none."
+            return Column(name, method, None, words, f"{said} Choose images under “Fit on”.")
+        words += f" (at most {MOST_FITTED_ON}, as copies of up to {LONGEST_FITTED_ON} px)"
+    try:
+        return Column(name, method, fit(method, numbers.key, lambda: _given(numbers, wants)), words)
+    except NormvizError as error:
+        return Column(name, method, None, words, str(error))
+
+
+def _given(numbers: Numbers, wants: str) -> Any:
+    if wants == "images":
+        assert numbers.collection is not None
+        return images_to_fit_on(numbers.collection)
+    return numbers.value

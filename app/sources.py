@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from app import keys
-from app.cached import MEAN_IMAGE_SIDE, known, remembered
+from app.cached import MEAN_IMAGE_SIDE, known, remembered, shown_copy
 from app.controls import choice, menu
 from normviz.errors import ReadError
 from normviz.images import Image, as_rgb
@@ -22,6 +22,11 @@ SOURCES = {"samples": "Sample photos", "upload": "My files"}
 
 # Up to this many images are scanned without a progress bar.
 _SCANNED_AT_ONCE = 24
+
+# Methods that are fitted on images themselves take at most this many, spread over the set, as
+# copies of this longer side.
+MOST_FITTED_ON = 64
+LONGEST_FITTED_ON = 512
 
 # Up to this many images are looked at for NaN, truncation and the like before the first picture.
 _DECODED_AT_ONCE = 24
@@ -63,6 +68,13 @@ def samples(name: str) -> Collection:
     photos = remembered(("samples", name), lambda: [load_sample(key) for key in names])
     titles = [SAMPLES[key].title for key in names]
     return Collection(f"samples:{name}", f"sample photos “{name}”", photos, titles, nights)
+
+
+def one_sample(key: str) -> Collection:
+    """A set of one bundled photo."""
+    photos = remembered(("sample", key), lambda: [load_sample(key)])
+    title = SAMPLES[key].title
+    return Collection(f"sample:{key}", f"the sample photo “{title}”", photos, [title])
 
 
 def uploaded(files: Sequence[Any]) -> Collection | None:
@@ -135,6 +147,8 @@ class Numbers:
     key: str
     value: Any
     words: str
+    collection: Collection | None = None
+    """The images that the numbers are of; None for published constants."""
 
     @property
     def channels(self) -> int:
@@ -153,7 +167,20 @@ def statistics_numbers(collection: Collection) -> Numbers | None:
     part = "" if stats.images + stats.unreadable >= count else f" of {count:,}"
     plural = "image" if stats.images == 1 else "images"
     words = f"{stats.images:,}{part} {plural} of {collection.title}, as loaded"
-    return Numbers(f"{collection.key}:{stats.images}", stats, words)
+    return Numbers(f"{collection.key}:{stats.images}", stats, words, collection)
+
+
+def images_to_fit_on(collection: Collection) -> list[Image]:
+    """Some of a collection's images, evenly spread, as reduced copies."""
+    count = len(collection)
+    step = max(1, -(-count // MOST_FITTED_ON))
+    found = []
+    for index in range(0, count, step):
+        try:
+            found.append(shown_copy(collection.image(index), LONGEST_FITTED_ON))
+        except ReadError:
+            continue
+    return found
 
 
 def _scan_few(collection: Collection) -> DatasetStatistics:

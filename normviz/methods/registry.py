@@ -16,24 +16,15 @@ from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStand
 from normviz.methods.local import LCN, SubtractiveLCN
 from normviz.methods.published import Published
 
+FAMILIES: dict[str, tuple[type[Method], ...]] = {
+    "Constants": (Unchanged, ScaleToUnit, ScaleToSymmetric),
+    "Dataset": (DatasetMean, DatasetMeanImage, DatasetZScore, DatasetPixelZScore, BatchZScore),
+    "Per image": (ImageMean, ImageStandardize, ImageChannelStandardize),
+    "Local": (SubtractiveLCN, LCN),
+    "Colour": (GreyWorld, WhitePatch),
+    "Published": (Published,),
+}
+
 METHODS: dict[str, type[Method]] = {
-    method.key: method
-    for method in (
-        Unchanged,
-        ScaleToUnit,
-        ScaleToSymmetric,
-        DatasetMean,
-        DatasetMeanImage,
-        DatasetZScore,
-        DatasetPixelZScore,
-        BatchZScore,
-        ImageMean,
-        ImageStandardize,
-        ImageChannelStandardize,
-        SubtractiveLCN,
-        LCN,
-        GreyWorld,
-        WhitePatch,
-        Published,
-    )
+    method.key: method for family in FAMILIES.values() for method in family
 }

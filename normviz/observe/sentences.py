@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from normviz.observe.difference import Difference
+
+# A line that explains more than this share of the variance: what is left is rounding.
+SAME_PICTURE = 1 - 1e-6
+
 # Two means closer than this share of the brighter panel's own std count as equal.
 EQUAL = 0.02
 
@@ -74,6 +79,48 @@ own mean, std makes them equal (0.00 and 0.00).'
     return "; ".join(parts) + "."
 
 
+def one_method(
+    title: str, image: str, low: float, high: float, mean: float, std: float, unit: str
+) -> str:
+    """Say what one method makes of one image.
+
+    >>> one_method("Per-image standardization", "Coffee", -1.5, 2.25, 0.0, 1.0, "image stds")
+    'Per-image standardization gives “Coffee” values from −1.50 to 2.25 (image stds), with mean \
+0.00 and std 1.00.'
+    """
+    return (
+        f"{title} gives “{image}” values from {number(low)} to {number(high)} ({unit}), with mean "
+        f"{number(mean)} and std {number(std)}."
+    )
+
+
+def two_methods(first: str, second: str, image: str, found: Difference) -> str:
+    """Say how far two methods' results for one image lie apart, and whether it is only a line.
+
+    >>> line = Difference(1.5, 2.0, 4, 7, 0, gain=2.0, offset=1.0, explained=1.0)
+    >>> two_methods("own mean", "LCN", "Coffee", line)
+    'On “Coffee”, “own mean” and “LCN” differ by 1.50 on average and by 2.00 at most (row 4, \
+column 7), but only by a gain of 2.00 and an offset of 1.00: the same picture on another scale.'
+    """
+    where = f"row {found.row}, column {found.column}"
+    start = f"On “{image}”, “{first}” and “{second}” "
+    if found.largest == 0:
+        return start + "give the very same values."
+    apart = (
+        f"differ by {significant(found.mean)} on average and by {significant(found.largest)} at "
+        f"most ({where})"
+    )
+    if found.explained > SAME_PICTURE:
+        return (
+            f"{start}{apart}, but only by a gain of {significant(found.gain)} and an offset of "
+            f"{significant(found.offset)}: the same picture on another scale."
+        )
+    return (
+        f"{start}{apart}; one gain and offset turn the first into {percent(found.explained)} of "
+        "the second's variance, the rest is another picture."
+    )
+
+
 def _preferred(pairs: Sequence[Pair], order: Sequence[str]) -> Pair | None:
     ranked = {name: place for place, name in enumerate(order)}
     return min(pairs, key=lambda pair: ranked.get(pair.method, len(order)), default=None)
@@ -94,6 +141,17 @@ def number(value: float) -> str:
     if float(text) == 0:
         text = text.lstrip("-")
     return text.replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """Three significant digits, at least two decimals below 10, for differences of any size.
+
+    >>> significant(0.000123), significant(2.0), significant(-41.26), significant(0.0)
+    ('0.000123', '2.00', '−41.3', '0.00')
+    """
+    if value == 0 or abs(value) >= 0.1:
+        return number(value)
+    return f"{value:.3g}".replace("-", "−")
 
 
 def percent(share: float) -> str:

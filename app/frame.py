@@ -1,0 +1,64 @@
+"""What all pages share: the images, their light, and what set-scoped methods are fitted on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app.selection import pick_light, pick_numbers
+from app.sources import Collection, Numbers, pick_source
+from app.text import plain
+from normviz.light import Light
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The shared choices, and the places in the sidebar where a page draws its own controls."""
+
+    collection: Collection
+    waiting: bool
+    """Whether files are still waited for; the sample photos stand in until then."""
+    light: Light
+    numbers: Numbers | None
+    missing: str
+    """Why there are no numbers to fit on."""
+    methods_place: DeltaGenerator
+    last_place: DeltaGenerator
+
+
+def frame() -> Frame:
+    """Draw the shared controls in the sidebar, in the order of the flow."""
+    with st.sidebar:
+        collection, waiting = pick_source()
+        light = pick_light()
+        methods_place = st.container()
+        numbers, missing = pick_numbers(collection)
+        last_place = st.container()
+    return Frame(collection, waiting, light, numbers, missing, methods_place, last_place)
+
+
+def say_source(shared: Frame) -> None:
+    """Say what is waited for, what could not be read, and what reading did to the files."""
+    if shared.waiting:
+        st.info(
+            "Upload images or a dataset in the sidebar: JPEG, PNG, WebP, TIFF and the like, a zip "
+            "or tar of images (class folders become labels), .npy, .npz, IDX or CIFAR binary "
+            "files. Until then, here are the sample photos.",
+            icon=":material/upload:",
+        )
+    problems = shared.collection.problems
+    if problems:
+        many = len(problems) > 1
+        with st.expander(
+            f"{len(problems)} file{'s' if many else ''} could not be read",
+            expanded=len(problems) <= 3,
+            icon=":material/warning:",
+        ):
+            for problem in problems[:50]:
+                st.text(str(problem))
+            if len(problems) > 50:
+                st.text(f"… and {len(problems) - 50} more")
+    for note in shared.collection.notes[:5]:
+        st.caption(plain(note))

@@ -1,0 +1,356 @@
+"""Methods: a gallery of every normalization on one image, and a page for each."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from functools import partial
+
+import numpy as np
+import streamlit as st
+from PIL import Image as PillowImage
+from streamlit.delta_generator import DeltaGenerator
+
+from app import axes, gallery, keys, viewer
+from app.cached import (
+    lit,
+    name_of,
+    normalized_copy,
+    remembered,
+    shown_copy,
+    together,
+)
+from app.controls import configured, menu
+from app.frame import Frame, say_source
+from app.selection import LONGEST_OF_ONE, Column, Row, Selection, column_of, pick_display
+from app.sources import matched
+from app.text import plain
+from app.views import grid
+from app.views.compare import NONE_READABLE
+from app.views.panels import measure_ahead, measured
+from normviz.display import to_bytes
+from normviz.errors import NormvizError, ReadError
+from normviz.figures.theme import METHOD_COLOURS
+from normviz.methods import FAMILIES, METHODS, Method
+from normviz.methods.code import TARGETS
+from normviz.observe.difference import Difference, difference
+from normviz.observe.invariance import Tried, tried_changes
+from normviz.observe.ranges import Ranges
+from normviz.observe.sentences import one_method, two_methods
+
+THUMBNAIL = 224
+"""Longer side of the gallery's pictures, in px."""
+
+# The definition is tried six times: a small copy is enough to see whether anything changes.
+TRIED_ON = 128
+
+MOST_NAMED = 100
+
+SCOPES = {
+    "fixed": "fixed constants",
+    "image": "the image's own numbers",
+    "dataset": "a dataset's numbers",
+    "batch": "a mini-batch's numbers",
+    "local": "each pixel's neighbourhood",
+}
+
+
+def page(shared: Frame) -> None:
+    """Draw the gallery, or the page of one method."""
+    with shared.last_place:
+        display = pick_display()
+    say_source(shared)
+    if not len(shared.collection):
+        st.info(NONE_READABLE)
+        return
+    _body(shared, display)
+
+
+@st.fragment
+def _body(shared: Frame, display: tuple[str, str]) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="method_controls"):
+        with st.container(width=300):
+            name = menu(
+                keys.METHOD,
+                "Method",
+                {"all": "All methods", **_titles()},
+                "Type to find a method by its name.",
+            )
+        with st.container(width=300):
+            versus = menu(
+                keys.VERSUS,
+                "Beside it",
+                {"nothing": "Nothing", **{key: t for key, t in _titles().items() if key != name}},
+                "A second method on the same image; the page says in numbers where they differ.",
+            )
+        row = _row(shared)
+    if row is None:
+        st.info("This image could not be read; choose another one.")
+    elif name == "all":
+        _gallery(shared, row)
+    else:
+        _method(shared, row, name, versus, display)
+
+
+def _titles() -> dict[str, str]:
+    return {key: kind.about.title for key, kind in METHODS.items()}
+
+
+def _row(shared: Frame) -> Row | None:
+    collection = shared.collection
+    names = [f"{at}. {title}" for at, title in enumerate(collection.titles[:MOST_NAMED], start=1)]
+    with st.container(width=260):
+        picked = menu(keys.METHOD_IMAGE, "Image", {name: name for name in names})
+    index = names.index(picked)
+    try:
+        image = matched(collection.image(index), shared.numbers)
+    except ReadError:
+        return None
+    return Row(index, collection.titles[index], image)
+
+
+# ------------------------------------------------------------------------------------- gallery
+
+
+def _gallery(shared: Frame, row: Row) -> None:
+    st.markdown(
+        f"#### {len(METHODS)} ways to normalize, each on "
+        f"{plain(f'“{row.title}”')}. Open one for its formula, its limits and its code."
+    )
+    columns = [
+        column_of(key, kind(), shared.numbers, shared.missing) for key, kind in METHODS.items()
+    ]
+    together([partial(_thumbnail, shared, row, column) for column in columns])
+    families = {kind.key: family for family, kinds in FAMILIES.items() for kind in kinds}
+    items = []
+    for column in columns:
+        about = column.method.about
+        found = _thumbnail(shared, row, column)
+        items.append(
+            gallery.Item(
+                key=column.name,
+                title=about.title,
+                summary=about.summary,
+                group=families[column.name],
+                colour=METHOD_COLOURS[column.name],
+                words=" ".join(
+                    [column.name, about.short, about.scope, about.used_by]
+                    + [source.text for source in about.sources]
+                    + [library for library, _ in about.libraries]
+                ),
+                picture=found if isinstance(found, bytes) else b"",
+                form="webp",
+                message=found if isinstance(found, str) else "",
+            )
+        )
+    gallery.show(items, key="gallery", on_choice=_open)
+    st.caption(
+        "Each picture is stretched between its own lowest and highest value, and made from a "
+        f"copy of at most {THUMBNAIL} px; parameters are the defaults."
+    )
+
+
+def _open(name: str) -> None:
+    st.session_state[keys.METHOD.name] = name
+
+
+def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
+    """A small picture of the method's result, or the sentence that says why there is none."""
+    if column.fitted is None:
+        return column.message
+    fitted = column.fitted
+
+    def build() -> bytes | str:
+        try:
+            values = normalized_copy(row.image, shared.light, THUMBNAIL, fitted)
+        except NormvizError as error:
+            return str(error)
+        low, high = float(values.min()), float(values.max())
+        return _webp(to_bytes(values, (low, high) if high > low else (low - 0.5, low + 0.5)))
+
+    return remembered(("thumbnail", row.image.digest, shared.light, name_of(fitted)), build)
+
+
+def _webp(pixels: np.ndarray) -> bytes:
+    """A picture to recognise a method by: small, and lossy."""
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
+        stream, "WEBP", quality=80, method=2
+    )
+    return stream.getvalue()
+
+
+# ---------------------------------------------------------------------------------- one method
+
+
+def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
+    st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
+    names = [name] if versus in ("nothing", name) else [name, versus]
+    methods = _parameters(names)
+    columns = [column_of("none", METHODS["none"](), None, "")] if "none" not in names else []
+    for key in names:
+        columns.append(column_of(key, methods[key], shared.numbers, shared.missing))
+    words = shared.numbers.words if shared.numbers else shared.missing
+    chosen = Selection(
+        shared.collection,
+        (row,),
+        tuple(columns),
+        shared.light,
+        LONGEST_OF_ONE if len(names) == 1 else 512,
+        *display,
+        words,
+    )
+    measure_ahead(chosen)
+    shown = [column for column in columns if column.name in names]
+    compared = _compared(chosen, row, shown)
+    st.markdown(f"#### {plain(_headline(chosen, row, shown, compared))}")
+    grid.draw(chosen, "method_viewer", more=_difference_column(chosen, row, shown))
+    if len(shown) == 1:
+        wide, narrow = st.columns([3, 2], gap="large")
+        _about(chosen, row, shown[0], wide, narrow)
+        return
+    for column, place in zip(shown, st.columns(2, gap="large"), strict=True):
+        place.subheader(column.method.about.title, anchor=False)
+        _about(chosen, row, column, place, place)
+
+
+def _parameters(names: list[str]) -> dict[str, Method]:
+    """Draw the parameters: side by side for one method, one method beside the other for two."""
+    places = [st.columns(3)] if len(names) == 1 else [[place] for place in st.columns(2)]
+    methods = {}
+    for key, own in zip(names, places, strict=True):
+        if len(names) > 1 and dataclasses.fields(METHODS[key]):
+            own[0].markdown(f"**{plain(METHODS[key].about.short)}**")
+        methods[key] = configured(key, own)
+    return methods
+
+
+def _headline(chosen: Selection, row: Row, shown: list[Column], compared: Difference | None) -> str:
+    first = shown[0]
+    found = measured(chosen, row, first)
+    if isinstance(found, str):
+        return found
+    if compared is None:
+        about = first.method.about
+        low, high = float(found.low.min()), float(found.high.max())
+        return one_method(
+            about.title, row.title, low, high, found.pooled_mean, found.pooled_std, about.unit
+        )
+    return two_methods(
+        shown[0].method.about.short, shown[1].method.about.short, row.title, compared
+    )
+
+
+def _copies(chosen: Selection, row: Row, shown: list[Column]):
+    return [
+        normalized_copy(row.image, chosen.light, chosen.longest, column.fitted)
+        for column in shown
+        if column.fitted is not None and isinstance(measured(chosen, row, column), Ranges)
+    ]
+
+
+def _compared(chosen: Selection, row: Row, shown: list[Column]) -> Difference | None:
+    pair = _copies(chosen, row, shown)
+    return difference(*pair) if len(pair) == 2 else None
+
+
+def _difference_column(chosen: Selection, row: Row, shown: list[Column]):
+    pair = _copies(chosen, row, shown)
+    if len(pair) != 2:
+        return ()
+    head = viewer.Column("difference", "difference", "#7a7a7a", "second − first")
+    return ((head, {row.index: grid.difference_cell(pair[1] - pair[0])}),)
+
+
+def _about(
+    chosen: Selection, row: Row, column: Column, place: DeltaGenerator, beside: DeltaGenerator
+) -> None:
+    about = column.method.about
+    with place:
+        st.markdown(plain(about.summary))
+        st.latex(about.formula)
+        if column.fitted_on:
+            st.caption(plain(f"Fitted on {column.fitted_on}."))
+        st.markdown(
+            "\n".join(
+                [
+                    f"- **Takes** {SCOPES[about.scope]}.",
+                    f"- **Loses** {plain(about.loses)}.",
+                    f"- **A flat image** {plain(about.flat)}.",
+                    f"- **Gives** {plain(about.unit)}"
+                    + ("; the fitted numbers bring the input back." if about.invertible else "."),
+                ]
+                + ([f"- **Used by** {plain(about.used_by)}."] if about.used_by else [])
+            )
+        )
+        st.markdown(
+            "**Sources**\n"
+            + "\n".join(
+                f"- [{plain(source.text)}]({source.url})" if source.url else f"- {source.text}"
+                for source in about.sources
+            )
+        )
+        if about.libraries:
+            st.markdown(
+                "**In libraries**\n"
+                + "\n".join(f"- **{plain(name)}**: {plain(text)}" for name, text in about.libraries)
+            )
+    with beside:
+        st.markdown("**What shares its numbers**")
+        batch = about.scope == "batch"
+        axes.show(
+            about.reduces,
+            axes.words_of(about.reduces, batch),
+            METHOD_COLOURS[column.name],
+            key=f"axes_{column.name}",
+            batch=batch,
+        )
+        _changes(chosen, row, column)
+    with place:
+        _code(column)
+
+
+def _changes(chosen: Selection, row: Row, column: Column) -> None:
+    """The table of what the method does not see, each tried on this image."""
+    if column.fitted is None:
+        return
+    fitted = column.fitted
+    image = shown_copy(lit(row.image, chosen.light), TRIED_ON)
+    try:
+        tried: list[Tried] = remembered(
+            ("tried", image.digest, name_of(fitted)), lambda: tried_changes(fitted, image)
+        )
+    except NormvizError as error:
+        st.caption(plain(str(error)))
+        return
+    lines = ["| change of the input | moves the output by |", "|---|---|"]
+    for one in tried:
+        moved = f"{100 * one.change:.2g} %" if one.seen else "nothing"
+        lines.append(f"| {plain(one.words)} | {moved} |")
+    st.markdown("**What it sees of a change**")
+    st.markdown("\n".join(lines))
+    st.caption(
+        f"Tried on this image, on a copy of at most {TRIED_ON} px at half its brightness: the "
+        "largest change of any value. Percent are of the output's range."
+    )
+
+
+def _code(column: Column) -> None:
+    place = st.expander(
+        f"Code: {column.method.about.short}", key=f"code_{column.name}", on_change="rerun"
+    )
+    if not place.open or column.fitted is None:
+        return
+    with place:
+        targets = {target: TARGETS[target] for target in column.fitted.code_targets()}
+        picked = menu(keys.CODE_TARGET, "In", targets)
+        code = column.fitted.code(picked)
+        st.code(code, language="python", wrap_lines=True)
+        if "fitted.json" in code:
+            st.download_button(
+                "Fitted constants (JSON)",
+                column.fitted.to_json,
+                file_name="fitted.json",
+                on_click="ignore",
+                key=f"take fitted {column.name}",
+            )

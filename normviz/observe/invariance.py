@@ -1,0 +1,70 @@
+"""What a method does not see, tried on one image: change the input, measure the output's change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from normviz.images import Image
+from normviz.methods.base import Fitted
+
+# An output that moves by less than this share of its own range has not seen the change: rounding
+# of float32 pixels moves it by less than a tenth of that.
+UNSEEN = 1e-4
+
+_CAST = np.array([1.0, 0.8, 0.6])
+_STEPS = np.array([0.0, 0.05, 0.1])
+
+# Each keeps fractions within 0…1; they start from half the image, so that there is room for it.
+CHANGES: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "gain": ("light: × 0.5", lambda u: 0.5 * u),
+    "offset": ("a veil: + 0.2", lambda u: u + 0.2),
+    "channel_gain": ("channels × 1, 0.8, 0.6", lambda u: u * _CAST[: u.shape[2]]),
+    "channel_offset": ("channels + 0, 0.05, 0.1", lambda u: u + _STEPS[: u.shape[2]]),
+    "colour_cast": ("warmer light, up to brightness", lambda u: u * _CAST),
+    "curve": ("camera curve: power 0.6", lambda u: u**0.6),
+}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One change of the input, and what became of the output."""
+
+    name: str
+    words: str
+    promised: bool
+    change: float
+    """Largest change of the output, as a share of its range before; 0 is invariant."""
+
+    @property
+    def seen(self) -> bool:
+        return self.change > UNSEEN
+
+
+def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:
+    """Try each change that fits the image's channels; computed by the definition in float64.
+
+    The image is taken at half its brightness, as floats, so that no change leaves 0…1.
+
+    >>> from normviz.images import image_of
+    >>> from normviz.methods import METHODS
+    >>> ramp = image_of(np.arange(0, 240, 20, dtype=np.uint8).reshape(3, 4))
+    >>> [(t.name, t.seen) for t in tried_changes(METHODS["image_mean"]().fit(), ramp)]
+    [('gain', True), ('offset', False), ('curve', True)]
+    """
+    u = 0.5 * (image.pixels.astype(np.float64) - image.value_range.low) / image.value_range.span
+    base = fitted.reference(u)
+    reach = float(base.max() - base.min()) or 1.0
+    found = []
+    for name, (words, change) in CHANGES.items():
+        # One channel has no colour: the three changes of it are those of gain and offset.
+        if image.channels == 1 and ("channel" in name or name == "colour_cast"):
+            continue
+        done = fitted.reference(change(u))
+        if name == "colour_cast" and done.mean():
+            done = done * (base.mean() / done.mean())
+        moved = float(np.abs(done - base).max()) / reach
+        found.append(Tried(name, words, name in fitted.method.about.invariances, moved))
+    return found
