@@ -2,7 +2,7 @@
 
 const SIZE = { n: 4, c: 3, s: 6 }; // images, channels, positions (H·W laid out in a row)
 const BATCH = 2;
-const VIEW = [430, 270];
+const VIEW = [450, 270];
 const UNIT = 33;
 const START = { yaw: -0.62, pitch: 0.42 };
 const turned = new WeakMap(); // parentElement → { yaw, pitch }
@@ -52,7 +52,7 @@ function project({ yaw, pitch }, x, y, z) {
   const across = a * Math.cos(yaw) + c * Math.sin(yaw);
   const away = -a * Math.sin(yaw) + c * Math.cos(yaw);
   return {
-    x: VIEW[0] / 2 - 12 + UNIT * across,
+    x: VIEW[0] / 2 - 16 + UNIT * across,
     y: VIEW[1] / 2 - UNIT * (b * Math.cos(pitch) + away * Math.sin(pitch)),
     depth: away * Math.cos(pitch) - b * Math.sin(pitch),
   };

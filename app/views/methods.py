@@ -204,7 +204,8 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
     shown = [column for column in columns if column.name in names]
     compared = _compared(chosen, row, shown)
     st.markdown(f"#### {plain(_headline(chosen, row, shown, compared))}")
-    grid.draw(chosen, "method_viewer", more=_difference_column(chosen, row, shown))
+    with st.container(key="grid"):
+        grid.draw(chosen, "method_viewer", more=_difference_column(chosen, row, shown))
     if len(shown) == 1:
         wide, narrow = st.columns([3, 2], gap="large")
         _about(chosen, row, shown[0], wide, narrow)

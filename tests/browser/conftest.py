@@ -74,6 +74,12 @@ def open_page(chromium, app_url):
     contexts = []
     errors: list[str] = []
 
+    def said(message) -> None:
+        # On the address of a page Streamlit first asks for its health below that page, then above.
+        probed = "/_stcore/" in message.location["url"] and "404" in message.text
+        if message.type == "error" and not probed:
+            errors.append(message.text)
+
     def opened(path: str = "/", width: int = 1280, height: int = 2400, dark: bool = False):
         context = chromium.new_context(
             viewport={"width": width, "height": height},
@@ -83,10 +89,7 @@ def open_page(chromium, app_url):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30_000)
-        page.on(
-            "console",
-            lambda message: errors.append(message.text) if message.type == "error" else None,
-        )
+        page.on("console", said)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(app_url + path)
         drawn(page)
@@ -110,6 +113,6 @@ def settled(page) -> None:
 
 def drawn(page) -> None:
     """Wait until the viewer has drawn its panels, and the rest of the page has come after them."""
-    page.wait_for_selector("[data-drawn]", state="attached")
-    page.wait_for_selector(".st-key-downloads", state="attached")
+    page.wait_for_selector("[data-drawn], .st-key-gallery [data-key]", state="attached")
+    page.wait_for_selector(".st-key-downloads, .st-key-method_controls", state="attached")
     settled(page)

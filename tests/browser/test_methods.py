@@ -1,0 +1,184 @@
+"""The Methods page: gallery, one method, two methods, against the package's own numbers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+import normviz as nv
+from normviz.methods.code import TARGETS
+from normviz.observe.difference import difference
+from normviz.observe.sentences import two_methods
+from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
+from tests.browser.conftest import settled
+from tests.browser.screen import numbers_on_screen
+
+pytestmark = pytest.mark.browser
+
+NAMES = SAMPLE_SETS["Day and night"]
+PHOTOS = [load_sample(key) for key in NAMES]
+
+
+def address(method="", versus="", **more) -> str:
+    titles = {"method": method, "versus": versus}
+    query = {name: nv.METHODS[key].about.title for name, key in titles.items() if key}
+    return f"/methods?{urlencode({**query, **more})}"
+
+
+def fit(key: str, **parameters):
+    method = nv.METHODS[key](**parameters)
+    wants_images = method.about.fits_on == "images"
+    return method.fit(PHOTOS if wants_images else nv.scan(PHOTOS, mean_image=224))
+
+
+def assert_numbers(screen, key, values):
+    for at, channel in enumerate("RGB"):
+        for stat, value in (
+            ("min", values[..., at].min()),
+            ("mean", values[..., at].mean(dtype=np.float64)),
+            ("std", values[..., at].std(dtype=np.float64)),
+            ("max", values[..., at].max()),
+        ):
+            assert screen[0, key, channel, stat] == pytest.approx(float(value), rel=1e-5, abs=1e-5)
+
+
+def test_the_gallery_shows_every_method_and_finds_them_by_words(open_page):
+    page = open_page("/methods")
+    cards = page.locator(".st-key-gallery [data-key]")
+    assert cards.evaluate_all("all => all.map((card) => card.dataset.key)") == list(nv.METHODS)
+    loaded = cards.locator("img").evaluate_all(
+        "all => Promise.all(all.map((i) => i.decode().then(() => i.naturalWidth)))"
+    )
+    assert len(loaded) == len(nv.METHODS) and min(loaded) > 100
+    page.get_by_label("Search methods").fill("jarrett lcn")
+    visible = ".st-key-gallery [data-key]:not([hidden])"
+    found = page.locator(visible).evaluate_all("all => all.map((card) => card.dataset.key)")
+    assert "lcn" in found and "scale_01" not in found
+    assert page.get_by_text(f"{len(found)} of {len(nv.METHODS)} methods").count() == 1
+    page.get_by_label("Search methods").fill("no such words")
+    assert page.get_by_text("No method is found by these words.").count() == 1
+    page.get_by_label("Search methods").fill("")
+    page.get_by_role("button", name="Colour", exact=True).click()
+    found = page.locator(visible).evaluate_all("all => all.map((card) => card.dataset.key)")
+    assert "grey_world" in found and "lcn" not in found
+
+
+def test_a_card_opens_its_method_by_keyboard_and_the_way_back(open_page):
+    page = open_page("/methods")
+    page.locator("[data-key=grey_world]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-drawn]", state="attached")
+    page.wait_for_function("() => location.search.includes('method=Grey-world')")
+    settled(page)
+    assert_numbers(numbers_on_screen(page), "grey_world", fit("grey_world")(PHOTOS[0].pixels))
+    page.get_by_role("button", name="All methods").click()
+    page.wait_for_selector(".st-key-gallery [data-key]", state="attached")
+
+
+def test_parameters_change_the_picture_and_stand_in_the_address(open_page):
+    page = open_page(address("lcn", picture=f"3. {SAMPLES[NAMES[2]].title}"))
+    scene = PHOTOS[2]
+    assert_numbers(numbers_on_screen(page), "lcn", fit("lcn")(scene.pixels))
+    page.locator("input[type=range][aria-label='Window (px)']").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('lcn.window=11')")
+    settled(page)
+    assert_numbers(numbers_on_screen(page), "lcn", fit("lcn", window=11)(scene.pixels))
+
+
+def test_two_methods_and_the_numbers_between_them(open_page):
+    page = open_page(address("image_standardize", "dataset_zscore"))
+    first, second = (fit(key)(PHOTOS[0].pixels) for key in ("image_standardize", "dataset_zscore"))
+    said = page.locator("h4").inner_text()
+    title, found = SAMPLES[NAMES[0]].title, difference(first, second)
+    words = two_methods("own mean, std", "dataset mean, std", title, found)
+    assert said == words
+    assert_numbers(numbers_on_screen(page), "difference", second - first)
+
+
+def changes(page) -> list[str]:
+    rows = page.locator("[data-testid=stMarkdown] table tbody tr")
+    return rows.locator("td:last-child").all_inner_texts()
+
+
+@pytest.mark.parametrize(
+    ("key", "unseen"),
+    [("image_standardize", {0, 1}), ("grey_world", {4}), ("dataset_zscore", set())],
+)
+def test_the_table_of_what_is_seen_is_the_promise(open_page, key, unseen):
+    page = open_page(address(key))
+    found = changes(page)
+    assert len(found) == 6
+    assert {at for at, text in enumerate(found) if text == "nothing"} == unseen
+    assert all(text.endswith(" %") for at, text in enumerate(found) if at not in unseen)
+
+
+@pytest.mark.parametrize(
+    ("key", "shared"),
+    # Of 4 images × 3 channels × 6 positions.
+    [
+        ("image_standardize", 3 * 6),
+        ("image_channel_standardize", 6),
+        ("dataset_zscore", 4 * 6),
+        ("dataset_mean_image", 4),
+        ("batch_zscore", 2 * 6),
+        ("lcn", 3 * 3),
+        ("scale_01", 1),
+    ],
+)
+def test_the_block_marks_what_shares_its_numbers_and_turns(open_page, key, shared):
+    page = open_page(address(key))
+    block = page.locator(f".st-key-axes_{key} svg")
+    assert block.locator("polygon.shared.front").count() == shared
+    assert block.locator("polygon.front").count() == 4 * 3 * 6
+    assert "for each" in block.get_attribute("aria-label") or shared == 1
+    before = block.locator("polygon").first.get_attribute("points")
+    block.focus()
+    page.keyboard.press("ArrowRight")
+    assert block.locator("polygon").first.get_attribute("points") != before
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_code_shown_is_the_packages(open_page, target):
+    page = open_page(address("grey_world", code_target=TARGETS[target]))
+    page.get_by_text("Code: grey world").click()
+    page.locator("[data-testid=stCode] code").first.wait_for()
+    if target != "numpy":
+        page.get_by_role("combobox", name="In", exact=False).last.click()
+        page.get_by_role("option", name=TARGETS[target], exact=True).click()
+        settled(page)
+    shown = page.locator("[data-testid=stCode] code").first.inner_text()
+    assert shown.strip() == fit("grey_world").code(target).strip()
+
+
+def test_what_cannot_be_fitted_is_said_not_thrown(open_page):
+    page = open_page(address("dataset_mean_image", fit="Preset: CLIP (OpenAI)"))
+    assert "a preset holds only one number" in page.locator("h4").inner_text()
+
+
+def test_choices_hold_from_page_to_page(open_page):
+    page = open_page("/?ev=-2")
+    page.get_by_role("link", name="Methods").click()
+    page.wait_for_selector(".st-key-gallery [data-key]", state="attached")
+    settled(page)
+    assert "ev=-2" in page.url and "/methods" in page.url
+    page.get_by_role("link", name="Compare").click()
+    page.wait_for_selector(".st-key-downloads", state="attached")
+    settled(page)
+    slider = page.locator("input[type=range][aria-label='Exposure (EV)']")
+    assert "ev=-2" in page.url and slider.input_value() == "-2"
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1600, False), (1280, True), (390, False)])
+@pytest.mark.parametrize("method", ["", "lcn"])
+def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, method, width, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = open_page(address(method), width=width, height=1000, dark=dark)
+    found = axe.Axe().run(page).response
+    assert any(rule["id"] == "color-contrast" for rule in found["passes"])
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    assert page.evaluate(
+        "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
+    )
