@@ -39,7 +39,8 @@ def section(chosen: Selection) -> None:
     with st.container(horizontal=True, key="downloads"):
         _button("Pictures as shown (PNG)", lambda: _png(chosen), "normviz-pictures.zip")
         _button("Floats, full size (NPZ)", lambda: _npz(chosen), "normviz-floats.npz")
-        _button("Statistics (CSV)", lambda: statistics_csv(_panels(chosen)), "normviz.csv")
+        facts = {**asdict(chosen.light), "fitted_on": chosen.fit_on, "normviz": VERSION}
+        _button("Statistics (CSV)", lambda: statistics_csv(_panels(chosen), facts), "normviz.csv")
         _button(
             "Statistics (JSON)",
             lambda: statistics_json(_panels(chosen), _facts(chosen)),

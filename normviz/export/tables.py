@@ -27,8 +27,8 @@ class Panel:
     ranges: Ranges
 
 
-def statistics_csv(panels: Iterable[Panel]) -> str:
-    """Return one line a panel and channel; numbers at full precision.
+def statistics_csv(panels: Iterable[Panel], facts: Mapping[str, object] | None = None) -> str:
+    """Return one line a panel and channel; numbers at full precision, ``facts`` on every line.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe: file names are not
     ours. ``exact`` is "no" where ``height × width`` is a reduced copy.
@@ -38,7 +38,10 @@ def statistics_csv(panels: Iterable[Panel]) -> str:
     """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_HEAD)
+    facts = facts or {}
+    # A negative number is no formula: only text can be.
+    same = [_harmless(v) if isinstance(v, str) else repr(v) for v in facts.values()]
+    writer.writerow([*_HEAD, *facts])
     for panel in panels:
         found = panel.ranges
         for at, channel in enumerate(_CHANNELS[found.channels]):
@@ -47,7 +50,7 @@ def statistics_csv(panels: Iterable[Panel]) -> str:
                 _harmless(t) for t in (panel.image, panel.label or "", panel.method, panel.unit)
             ]
             size = [found.height, found.width, "yes" if found.exact else "no"]
-            writer.writerow([*text, channel, *map(repr, numbers), *size])
+            writer.writerow([*text, channel, *map(repr, numbers), *size, *same])
     return stream.getvalue()
 
 

@@ -40,6 +40,8 @@ def test_csv_holds_full_precision_and_no_formula(panel):
     assert [float(row["max"]) for row in rows] == panel.ranges.high.tolist()
     assert rows[0]["image"].startswith("'=") and rows[0]["label"] == "'@cat"
     assert (rows[0]["height"], rows[0]["width"], rows[0]["exact"]) == ("5", "7", "yes")
+    rows = list(csv.DictReader(io.StringIO(statistics_csv([panel], {"ev": -3.0, "on": "=a()"}))))
+    assert {(row["ev"], row["on"]) for row in rows} == {("-3.0", "'=a()")}
 
 
 def test_json_holds_the_numbers_and_the_facts(panel):
