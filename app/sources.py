@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from os.path import commonprefix
 from typing import Any
 
 import streamlit as st
@@ -89,7 +90,20 @@ def uploaded(files: Sequence[Any]) -> Collection | None:
     key = f"upload:{state.hexdigest()}"
     photos = _opened(key, uploads)
     what = "your file" if len(uploads) == 1 else f"your {len(uploads)} files"
-    return Collection(key, what, photos, photos.paths, notes=photos.notes)
+    return Collection(key, what, photos, short_titles(photos.paths), notes=photos.notes)
+
+
+def short_titles(paths: Sequence[str]) -> Sequence[str]:
+    """Return the paths without the folders that all of them share.
+
+    >>> short_titles(["set.zip/train/cat/1.png", "set.zip/train/dog/1.png"])
+    ['cat/1.png', 'dog/1.png']
+    >>> short_titles(["set.zip/cat/1.png"])
+    ['1.png']
+    """
+    folders = [path.rsplit("/", 1)[0] + "/" if "/" in path else "" for path in paths]
+    shared = commonprefix([min(folders, default=""), max(folders, default="")])
+    return [path[shared.rfind("/") + 1 :] for path in paths]
 
 
 def _opened(key: str, uploads: Sequence[Upload]) -> Photos:
