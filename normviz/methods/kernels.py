@@ -42,7 +42,5 @@ def looked_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
     array([0., 4.], dtype=float32)
     """
     channels = pixels.shape[2]
-    table = np.ascontiguousarray(table, np.float32)
-    if pixels.dtype == np.uint8:
-        return cv2.LUT(pixels, table.reshape(1, 256, channels)).reshape(pixels.shape)
-    return table[pixels, np.arange(channels)]
+    table = np.ascontiguousarray(table, np.float32).reshape(1, -1, channels)
+    return cv2.LUT(pixels, table).reshape(pixels.shape)
