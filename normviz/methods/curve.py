@@ -11,15 +11,15 @@ import numpy as np
 from normviz.errors import NotFittedError
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.code import stored_constants
+from normviz.methods.kernels import looked_up
 from normviz.methods.stretch import _promise
 from normviz.statistics.counts import Counts
 from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.image import ImageStatistics
 
 
-def _level_fractions(image: ImageStatistics) -> np.ndarray:
-    """Every level of an integer image as a fraction, in one column."""
-    top = image.value_range.span
+def _level_fractions(top: float) -> np.ndarray:
+    """Every level up to ``top`` as a fraction, in one column."""
     return np.arange(top + 1)[:, np.newaxis] / top
 
 
@@ -34,8 +34,12 @@ class _FixedCurve(Method):
         return self.curve(np.maximum(u, 0))
 
     def table(self, constants: Mapping[str, np.ndarray], image: ImageStatistics) -> np.ndarray:
-        levels = self.curve(_level_fractions(image))
+        levels = self.curve(_level_fractions(image.value_range.span))
         return np.broadcast_to(levels, (len(levels), image.channels))
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # As the table does, but without the image's statistics, which a fixed curve ignores.
+        return looked_up(pixels, self.curve(_level_fractions(255)))
 
 
 @dataclass(frozen=True)
@@ -201,34 +205,34 @@ class Logarithm(_FixedCurve):
         if target == "numpy":
             return f"""import numpy as np
 
-A = {self.strength!r}
+STRENGTH = {self.strength!r}
 
 
 def normalize(image):
-    return (np.log1p(A * (image / 255.0)) / np.log1p(A)).astype(np.float32)
+    return (np.log1p(STRENGTH * (image / 255.0)) / np.log1p(STRENGTH)).astype(np.float32)
 """
         if target == "torchvision":
             return f"""import math
 
 import torch
 
-A = {self.strength!r}
+STRENGTH = {self.strength!r}
 
 
 def normalize(image):
     x = image.to(torch.float64) / 255
-    return (torch.log1p(A * x) / math.log1p(A)).to(torch.float32)
+    return (torch.log1p(STRENGTH * x) / math.log1p(STRENGTH)).to(torch.float32)
 """
         if target == "keras":
             return f"""import math
 
 from keras import ops
 
-A = {self.strength!r}
+STRENGTH = {self.strength!r}
 
 
 def normalize(image):
-    return ops.log1p(A * (ops.cast(image, "float32") / 255)) / math.log1p(A)
+    return ops.log1p(STRENGTH * (ops.cast(image, "float32") / 255)) / math.log1p(STRENGTH)
 """
         return None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import SCALES
 from normviz.methods.image import _fractions, _own
+from normviz.methods.kernels import affine
 from normviz.methods.stretch import _extremes, _promise
 from normviz.statistics.image import ImageStatistics
 
@@ -238,6 +240,11 @@ class UnitL2(Method):
         length = np.sqrt(image.height * image.width * image.channels * (mean**2 + std**2))
         return np.array([1 / length if length > 0 else 1.0]), np.zeros(1)
 
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Σx² of bytes is exact in OpenCV's float64 too.
+        length = cv2.norm(pixels.reshape(1, -1))
+        return affine(pixels, np.array([1 / length if length > 0 else 1.0]), np.zeros(1))
+
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
             return """import numpy as np
@@ -317,6 +324,9 @@ class UnitMax(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         largest = float(np.abs(_extremes(_own(image))).max())
         return np.array([1 / largest if largest > 0 else 1.0]), np.zeros(1)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return affine(pixels, np.array([1 / max(float(pixels.max()), 1.0)]), np.zeros(1))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":

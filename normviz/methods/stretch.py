@@ -11,6 +11,7 @@ import numpy as np
 
 from normviz.methods.base import About, Invariance, Method, Source, parameter
 from normviz.methods.image import _own
+from normviz.methods.kernels import affine
 from normviz.statistics.counts import Counts
 from normviz.statistics.image import ImageStatistics
 
@@ -117,6 +118,11 @@ class MinMax(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         low, high = _extremes(_own(image))
         return _line(low.min(keepdims=True), high.max(keepdims=True) - low.min(keepdims=True))
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Without counting all levels, of which only the outer two matter.
+        low, high = float(pixels.min()), float(pixels.max())
+        return affine(pixels, *_line(np.array([low]), np.array([high - low])))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         return _min_max_code(target, "image")
