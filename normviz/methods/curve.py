@@ -89,8 +89,8 @@ class Gamma(_FixedCurve):
             ),
             (
                 "torchvision adjust_gamma on uint8, albumentations.RandomGamma",
-                "Cut off to bytes: up to 1 level (0.004) darker. Albumentations gives γ in per "
-                "cent: 45 is 0.45 here.",
+                "Up to 1 level (0.004) away: torchvision multiplies by 255.999 and cuts off, "
+                "Albumentations by 255. Albumentations gives γ in per cent: 45 is 0.45 here.",
             ),
         ),
     )
