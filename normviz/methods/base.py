@@ -369,15 +369,15 @@ class Fitted:
             )
 
     def _one(self, pixels: np.ndarray, span: ValueRange) -> np.ndarray:
+        if pixels.dtype == np.uint8:
+            done = self.method.on_bytes(pixels, self.constants)
+            if done is not None:
+                return done
         measured = cache(lambda: _measured(pixels, span))
         pair = self._pair(measured)
         if pair is not None:
             gain, bias = pair
             return kernels.affine(pixels, gain / span.span, bias - gain * span.low / span.span)
-        if pixels.dtype == np.uint8:
-            done = self.method.on_bytes(pixels, self.constants)
-            if done is not None:
-                return done
         if level_count(pixels.dtype) and type(self.method).table is not Method.table:
             table = self.method.table(self.constants, measured())
             if table is not None:

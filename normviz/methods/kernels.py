@@ -19,10 +19,10 @@ def affine(pixels: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray
     array([-1.,  1.], dtype=float32)
     """
     channels = pixels.shape[2]
-    gain = np.broadcast_to(np.asarray(gain, np.float64), channels)
-    bias = np.broadcast_to(np.asarray(bias, np.float64), channels)
     if pixels.dtype == np.uint8:
         return looked_up(pixels, np.arange(256.0)[:, np.newaxis] * gain + bias)
+    gain = np.broadcast_to(np.asarray(gain, np.float64), channels)
+    bias = np.broadcast_to(np.asarray(bias, np.float64), channels)
     out = np.empty(pixels.shape, np.float32)
     rows = max(1, _VALUES_A_BLOCK // (pixels.shape[1] * channels))
     for top in range(0, pixels.shape[0], rows):
@@ -34,15 +34,12 @@ def affine(pixels: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarray
 
 
 def looked_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return float32 y of each level for uint8 or uint16 pixels ``(H, W, C)``, one curve a channel.
+    """Return float32 y of each level for uint8 or uint16 pixels ``(H, W, C)``.
 
-    ``table`` is ``(256 or 65536, C)``.
+    ``table`` is ``(256 or 65536, C)``, one curve a channel, or has one column for all of them.
 
     >>> looked_up(np.array([[[0], [2]]], np.uint8), np.arange(256.0)[:, None] ** 2).ravel()
     array([0., 4.], dtype=float32)
     """
-    channels = pixels.shape[2]
-    table = np.ascontiguousarray(table, np.float32)
-    if pixels.dtype == np.uint8:
-        return cv2.LUT(pixels, table.reshape(1, 256, channels)).reshape(pixels.shape)
-    return table[pixels, np.arange(channels)]
+    table = np.ascontiguousarray(table, np.float32)[np.newaxis]
+    return cv2.LUT(pixels, table).reshape(pixels.shape)

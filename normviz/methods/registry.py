@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from normviz.methods.base import Method
 from normviz.methods.batch import BatchZScore
+from normviz.methods.clahe import CLAHE
 from normviz.methods.colour import GreyWorld, WhitePatch
+from normviz.methods.curve import Equalize, Gamma, Logarithm, MatchHistogram
 from normviz.methods.dataset import (
     DatasetMean,
     DatasetMeanImage,
@@ -14,12 +16,26 @@ from normviz.methods.dataset import (
 from normviz.methods.fixed import ScaleToSymmetric, ScaleToUnit, Unchanged
 from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
 from normviz.methods.local import LCN, SubtractiveLCN
+from normviz.methods.norms import GlobalContrast, UnitL2, UnitMax
 from normviz.methods.published import Published
+from normviz.methods.stretch import ChannelMinMax, MinMax, PercentileStretch, Robust
 
 FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "Constants": (Unchanged, ScaleToUnit, ScaleToSymmetric),
     "Dataset": (DatasetMean, DatasetMeanImage, DatasetZScore, DatasetPixelZScore, BatchZScore),
-    "Per image": (ImageMean, ImageStandardize, ImageChannelStandardize),
+    "Per image": (
+        ImageMean,
+        ImageStandardize,
+        ImageChannelStandardize,
+        MinMax,
+        ChannelMinMax,
+        PercentileStretch,
+        Robust,
+        GlobalContrast,
+        UnitL2,
+        UnitMax,
+    ),
+    "Curves and histograms": (Gamma, Logarithm, Equalize, CLAHE, MatchHistogram),
     "Local": (SubtractiveLCN, LCN),
     "Colour": (GreyWorld, WhitePatch),
     "Published": (Published,),

@@ -67,7 +67,10 @@ def test_flat_images_stay_finite(key, size, colour):
     method = fitted(key)
     assert np.isfinite(method(pixels)).all()
     if len(set(colour)) == 1 and "offset" in method.method.about.invariances:
-        np.testing.assert_allclose(method(pixels), 0, atol=1e-9)
+        # Where all values of an image rank alike they become the highest of the set.
+        level = method.constants["value"][-1] if key == "match_histogram" else 0
+        expected = np.broadcast_to(level, pixels.shape)
+        np.testing.assert_allclose(method(pixels), expected, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -115,7 +118,9 @@ def test_affine_says_what_the_call_does(key, dtype):
     image = nv.image_of(photo().astype(dtype), (-50, 300) if dtype == np.float32 else None)
     pair = method.affine(nv.image_statistics(image))
     if pair is None:
-        assert type(method.method).coefficients is nv.Method.coefficients
+        # A stretch that is cut off is a curve, and exact ranks of floats need their pixels.
+        ranked = key == "percentile_stretch" or (key == "robust" and dtype == np.float32)
+        assert type(method.method).coefficients is nv.Method.coefficients or ranked
         return
     expected = image.pixels.astype(float) * pair.gain + pair.bias
     done = method(image.pixels, image.value_range)
