@@ -13,7 +13,14 @@ from normviz.methods.dataset import (
 )
 from normviz.methods.fixed import ScaleToSymmetric, ScaleToUnit, Unchanged
 from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
-from normviz.methods.local import LCN, SubtractiveLCN
+from normviz.methods.local import (
+    LCN,
+    DivisiveLCN,
+    DivisiveNormalization,
+    LocalResponse,
+    LocalStandardize,
+    SubtractiveLCN,
+)
 from normviz.methods.published import Published
 
 METHODS: dict[str, type[Method]] = {
@@ -31,7 +38,11 @@ METHODS: dict[str, type[Method]] = {
         ImageStandardize,
         ImageChannelStandardize,
         SubtractiveLCN,
+        DivisiveLCN,
         LCN,
+        DivisiveNormalization,
+        LocalStandardize,
+        LocalResponse,
         GreyWorld,
         WhitePatch,
         Published,
