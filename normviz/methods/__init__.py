@@ -1,6 +1,21 @@
 """Every normalization as data: parameters, metadata, one reference definition, fitted numbers."""
 
 from normviz.methods.base import Affine, Fitted, Method
+from normviz.methods.features import (
+    FEATURE_NORMS,
+    FeatureNorm,
+    RunningAverages,
+    compare_train_eval,
+)
 from normviz.methods.registry import METHODS
 
-__all__ = ["METHODS", "Affine", "Fitted", "Method"]
+__all__ = [
+    "FEATURE_NORMS",
+    "METHODS",
+    "Affine",
+    "FeatureNorm",
+    "Fitted",
+    "Method",
+    "RunningAverages",
+    "compare_train_eval",
+]
