@@ -442,10 +442,14 @@ def test_eval_settles_on_the_data_and_is_off_when_they_change():
 
 
 def test_batch_renorm_is_algorithm_1_of_the_paper():
-    x, averages = maps(), settled()
+    x = maps()
+    # Channels whose r lies above, below and between its limits; then the same for d.
+    mean, std = x.mean((0, 1, 2)), x.std((0, 1, 2))
+    std_then = std / [3, 0.3, 1.1, 0.9, 1, 1]
+    averages = RunningAverages(mean + std_then * [0, 0.1, 0.2, -0.3, 2, -2], std_then**2, 7)
     r_max, d_max, epsilon = 1.5, 0.4, 1e-3
     expected = np.empty_like(x)
-    limits = set()
+    limited = set()
     for c in range(6):
         values = [x[n, h, w, c] for n, h, w in np.ndindex(x.shape[:3])]
         mu_b = sum(values) / len(values)
@@ -453,9 +457,12 @@ def test_batch_renorm_is_algorithm_1_of_the_paper():
         mu, sigma = averages.mean[c], (averages.variance[c] + epsilon) ** 0.5
         r = min(max(sigma_b / sigma, 1 / r_max), r_max)
         d = min(max((mu_b - mu) / sigma, -d_max), d_max)
-        limits |= {r == r_max, r == 1 / r_max, abs(d) == d_max}
+        limited |= {
+            ("r", r) if r in (r_max, 1 / r_max) else "r",
+            ("d", d) if abs(d) == d_max else "d",
+        }
         expected[..., c] = (x[..., c] - mu_b) / sigma_b * r + d
-    assert limits == {True, False}
+    assert limited == {"r", ("r", 1.5), ("r", 1 / 1.5), "d", ("d", 0.4), ("d", -0.4)}
     norm = make("batch_renorm", r_max=r_max, d_max=d_max, epsilon=epsilon)
     np.testing.assert_allclose(norm(x, averages), expected, rtol=1e-11, atol=1e-12)
     # … and its moving averages: σ ← σ + α(σ_B − σ)

@@ -84,12 +84,17 @@ def test_windowed_methods_are_their_formulas(window, size, channels, over):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_local_standardize_is_mean_and_std_of_the_window(window, size, channels):
     pixels = photo(*size, channels)
-    pixels[: size[0] // 2] = pixels[0, 0]  # flat windows, in part
+    # In part flat, in part one level apart, which is below the floor
+    pixels[: size[0] // 2] = pixels[0, 0]
+    pixels[: size[0] // 2 : 3, ::3] += 1
     x, floor = pixels / 255, 0.01
-    expected = np.empty_like(x)
+    expected, bites = np.empty_like(x), False
     for h, w in np.ndindex(x.shape[:2]):
         values = np.array([value for _, _, value in neighbours(x, h, w, window // 2)])
-        expected[h, w] = (x[h, w] - values.mean(axis=0)) / np.maximum(values.std(axis=0), floor)
+        std = values.std(axis=0)
+        bites |= bool(((std > 0) & (std < floor)).any())
+        expected[h, w] = (x[h, w] - values.mean(axis=0)) / np.maximum(std, floor)
+    assert bites or window > min(size)
     fitted = nv.METHODS["local_standardize"](window=window, epsilon=floor).fit()
     np.testing.assert_allclose(fitted.reference(pixels), expected, atol=1e-10)
     np.testing.assert_allclose(fitted(pixels), expected, rtol=1e-6, atol=1e-6)
