@@ -2,7 +2,15 @@
 
 from normviz.errors import NormvizError
 from normviz.images import Image, ValueRange, image_of
-from normviz.methods import METHODS, Fitted, Method
+from normviz.methods import (
+    FEATURE_NORMS,
+    METHODS,
+    FeatureNorm,
+    Fitted,
+    Method,
+    RunningAverages,
+    compare_train_eval,
+)
 from normviz.methods.stored import from_json
 from normviz.presets import PRESETS
 from normviz.read import read
@@ -12,14 +20,18 @@ from normviz.version import VERSION
 __version__ = VERSION
 
 __all__ = [
+    "FEATURE_NORMS",
     "METHODS",
     "PRESETS",
     "DatasetStatistics",
+    "FeatureNorm",
     "Fitted",
     "Image",
     "Method",
     "NormvizError",
+    "RunningAverages",
     "ValueRange",
+    "compare_train_eval",
     "from_json",
     "image_of",
     "image_statistics",

@@ -185,4 +185,5 @@ def test_methods_lists_the_registry(capsys):
     assert main(["methods", "--json"]) == DONE
     listed = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in listed] == list(nv.METHODS)
-    assert listed[12]["parameters"] == {"window": 9}
+    lcn = next(entry for entry in listed if entry["name"] == "lcn")
+    assert lcn["parameters"] == {"window": 9, "over": "across"}

@@ -15,7 +15,14 @@ from normviz.methods.dataset import (
 )
 from normviz.methods.fixed import ScaleToSymmetric, ScaleToUnit, Unchanged
 from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
-from normviz.methods.local import LCN, SubtractiveLCN
+from normviz.methods.local import (
+    LCN,
+    DivisiveLCN,
+    DivisiveNormalization,
+    LocalResponse,
+    LocalStandardize,
+    SubtractiveLCN,
+)
 from normviz.methods.norms import GlobalContrast, UnitL2, UnitMax
 from normviz.methods.published import Published
 from normviz.methods.stretch import ChannelMinMax, MinMax, PercentileStretch, Robust
@@ -36,7 +43,14 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         UnitMax,
     ),
     "Curves and histograms": (Gamma, Logarithm, Equalize, CLAHE, MatchHistogram),
-    "Local": (SubtractiveLCN, LCN),
+    "Local": (
+        SubtractiveLCN,
+        DivisiveLCN,
+        LCN,
+        LocalStandardize,
+        DivisiveNormalization,
+        LocalResponse,
+    ),
     "Colour": (GreyWorld, WhitePatch),
     "Published": (Published,),
 }

@@ -1,0 +1,1091 @@
+"""Normalization inside a network: feature maps ``(N, H, W, C)``, without learned weights.
+
+These are no image methods: they take any number of channels, and some need a whole batch. All of
+them leave out the gain γ and offset β that a network learns (γ = 1, β = 0), and compute in float64.
+What batch normalization remembers between batches is a value (:class:`RunningAverages`), never
+changed in place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from normviz.errors import ParameterError, ShapeError
+from normviz.methods.base import About, Invariance, Source, check_parameter, parameter
+from normviz.methods.code import TARGETS
+
+AXES = ("N", "H", "W", "C")
+
+FEATURE_TARGETS = {
+    key: "PyTorch" if key == "torchvision" else name
+    for key, name in TARGETS.items()
+    if key != "albumentations"
+}
+
+IOFFE = Source("Ioffe and Szegedy 2015 (batch normalization)", "https://arxiv.org/abs/1502.03167")
+
+# Which numbers are taken together, for methods that leave the choice.
+_SPANS = {"hwc": "H, W and C of a sample", "c": "Channels at each position"}
+
+
+@dataclass(frozen=True)
+class FeatureNorm(ABC):
+    """Base of the normalizations of feature maps: parameters, metadata, one definition.
+
+    Call it on floats ``(N, H, W, C)``: the result has their shape and type; they stay untouched.
+    """
+
+    key: ClassVar[str]
+    about: ClassVar[About]
+    centres: ClassVar[bool] = True
+    """Whether a mean is subtracted, or only a size divided by."""
+    epsilon: float = parameter(
+        1e-5,
+        "ε",
+        "Added to the variance (or mean square) before the root.",
+        low=1e-12,
+        high=0.1,
+        step=1e-5,
+    )
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = check_parameter(self.about.title, spec, getattr(self, spec.name))
+            object.__setattr__(self, spec.name, value)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The axes of (N, H, W, C) that this call's own numbers are taken over."""
+        return self.about.reduces
+
+    @property
+    def gain_along(self) -> tuple[str, ...] | None:
+        """The axes along which a positive gain may differ and not be seen, up to ε.
+
+        A gain that is one number for everything is then not seen either. None: any gain is seen.
+        """
+        return tuple(axis for axis in AXES if axis not in self.axes) if self.axes else None
+
+    @property
+    def offset_along(self) -> tuple[str, ...] | None:
+        """The axes along which an offset may differ and not be seen; None: any offset is seen."""
+        return self.gain_along if self.centres else None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalized feature maps, shape and float type of ``x`` ``(N, H, W, C)``.
+
+        Raises :class:`ShapeError` for another shape, for integers, and for NaN or infinity.
+        """
+        x = _checked(x)
+        return self.definition(x.astype(np.float64)).astype(x.dtype)
+
+    @abstractmethod
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        """Return the normalized maps of float64 ``x`` ``(N, H, W, C)``: the formula itself."""
+
+    def code(self, target: str = "numpy") -> str:
+        """Return code that defines ``normalize(x)`` for float feature maps.
+
+        ``x`` is ``(N, H, W, C)`` for "numpy" and "keras", ``(N, C, H, W)`` for "torchvision",
+        which here means plain PyTorch. Albumentations works on images, not on feature maps.
+        """
+        if target not in FEATURE_TARGETS:
+            raise ParameterError(
+                f"{self.about.title} works on feature maps and has no code for {target!r}; there "
+                f"is {', '.join(FEATURE_TARGETS)}."
+            )
+        return self.snippet(target)
+
+    @abstractmethod
+    def snippet(self, target: str) -> str:
+        """Return the code for one of :data:`FEATURE_TARGETS`."""
+
+    def _numpy(self, axes: str, ddof: str = "") -> str:
+        return f"""import numpy as np
+
+EPSILON = {self.epsilon!r}
+
+
+# x: floats (N, H, W, C)
+def normalize(x):
+    mean = x.mean(axis={axes}, keepdims=True)
+    variance = x.var(axis={axes}, keepdims=True{ddof})
+    return (x - mean) / np.sqrt(variance + EPSILON)
+"""
+
+    def _torch(self, returned: str, constants: str = "", before: str = "") -> str:
+        return f"""{_torch_imports(returned + before)}
+EPSILON = {self.epsilon!r}
+{constants}
+
+# x: float tensor (N, C, H, W)
+def normalize(x):
+{before}    return {returned}
+"""
+
+    def _keras(self, layer: str, training: str = "") -> str:
+        return f"""import keras
+
+LAYER = keras.layers.{layer}
+
+
+# x: float tensor (N, H, W, C)
+def normalize(x):
+    return LAYER(x{training})
+"""
+
+
+def _torch_imports(body: str) -> str:
+    lines = ["import torch"] * ("torch." in body) + ["import torch.nn.functional as F"] * (
+        "F." in body
+    )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _checked(x: np.ndarray) -> np.ndarray:
+    x = np.asarray(x)
+    if x.ndim != 4 or 0 in x.shape:
+        raise ShapeError(
+            "expected feature maps (samples, height, width, channels), none of them 0, "
+            f"got shape {x.shape}."
+        )
+    if not np.issubdtype(x.dtype, np.floating):
+        raise ShapeError(f"feature maps are floats, got {x.dtype}.")
+    if not np.isfinite(x).all():
+        where = ", ".join(map(str, np.argwhere(~np.isfinite(x))[0]))
+        raise ShapeError(f"the feature maps hold NaN or infinity, first at ({where}).")
+    return x
+
+
+def _standardized(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray:
+    """(x − mean) / √(variance + ε), variance with the count as divisor."""
+    centred = x - x.mean(axis=axes, keepdims=True)
+    variance = (centred**2).mean(axis=axes, keepdims=True)
+    return centred / np.sqrt(variance + epsilon)
+
+
+def _indices(axes: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(AXES.index(axis) for axis in axes)
+
+
+def _listed(name: str, values: np.ndarray) -> str:
+    """A list of numbers as code, fifteen digits each, in lines of at most 100 columns."""
+    text = ", ".join(repr(float(f"{value:.15g}")) for value in values)
+    if len(text) + len(name) < 90:
+        return f"{name} = [{text}]"
+    return f"{name} = [\n{textwrap.indent(textwrap.fill(text, 94), '    ')},\n]"
+
+
+_OF_A_CHANNEL: frozenset[Invariance] = frozenset(
+    {"gain", "offset", "channel_gain", "channel_offset"}
+)
+
+_KERAS_EPSILON = (
+    "ε = 1e-3 by default, a hundred times PyTorch's: maps of std 0.1 come out with std 0.953, "
+    "here 0.9995"
+)
+
+
+@dataclass(frozen=True)
+class BatchNorm(FeatureNorm):
+    """Mean and variance of the batch, per channel: y = (x − μ_c) / √(σ²_c + ε), over N, H, W.
+
+    Training mode: every sample is seen through the others of its batch. σ² is the biased one
+    (divided by the count), as in PyTorch and Keras.
+
+    >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
+    >>> BatchNorm()(x).ravel().round(4)
+    array([-1.,  1.])
+    """
+
+    key = "batch_norm"
+    about = About(
+        title="Batch normalization",
+        short="batch norm",
+        scope="batch",
+        reduces=("N", "H", "W"),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - \mu_c}{\sqrt{\sigma_c^2 + \varepsilon}}, \quad"
+            r" \mu_c = \tfrac{1}{NHW}\sum_{n,h,w} x_{nhwc}"
+        ),
+        summary=(
+            "Standardizes each channel over the batch and all positions: what a sample becomes "
+            "depends on the others beside it."
+        ),
+        sources=(IOFFE,),
+        invariances=_OF_A_CHANNEL,
+        loses="each channel's mean and size over the batch; samples keep theirs within it",
+        flat="becomes 0 when the whole batch is flat, else its distance to the batch",
+        unit="stds of the batch",
+        nominal=(-3.0, 3.0),
+        used_by="Inception, ResNet and most convolutional networks of 2015–2020, while training",
+        libraries=(
+            (
+                "torch.nn.functional.batch_norm(training=True)",
+                "the same; refuses one value a channel, which becomes 0 here",
+            ),
+            ("keras.layers.BatchNormalization (training=True)", _KERAS_EPSILON),
+            (
+                "Keras on PyTorch",
+                "takes the variance as E[x²] − E[x]² in float32: maps of mean 100 and std 0.1 come "
+                "out with stds from 0.97 to 1.08, on TensorFlow with 0.9995 as here",
+            ),
+        ),
+    )
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        return _standardized(x, _indices(self.axes), self.epsilon)
+
+    def snippet(self, target: str) -> str:
+        if target == "torchvision":
+            return self._torch("F.batch_norm(x, None, None, training=True, eps=EPSILON)")
+        if target == "keras":
+            return self._keras(
+                f"BatchNormalization(center=False, scale=False, epsilon={self.epsilon!r})",
+                ", training=True",
+            )
+        return self._numpy("(0, 1, 2)")
+
+
+@dataclass(frozen=True)
+class LayerNorm(FeatureNorm):
+    """Mean and variance of one sample: y = (x − μ_n) / √(σ²_n + ε), over H, W, C or over C alone.
+
+    ``over="hwc"`` is the layer normalization of convolutional networks, ``over="c"`` that of
+    transformers and ConvNeXt, with a mean and variance at each position.
+
+    >>> x = np.array([1.0, 3.0]).reshape(1, 1, 1, 2)
+    >>> LayerNorm()(x).ravel().round(4)
+    array([-1.,  1.])
+    """
+
+    key = "layer_norm"
+    about = About(
+        title="Layer normalization",
+        short="layer norm",
+        scope="image",
+        reduces=("H", "W", "C"),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - \mu_n}{\sqrt{\sigma_n^2 + \varepsilon}}, \quad"
+            r" \mu_n = \tfrac{1}{HWC}\sum_{h,w,c} x_{nhwc}"
+        ),
+        summary=(
+            "Standardizes each sample over all its positions and channels, or each position over "
+            "its channels; other samples play no part."
+        ),
+        sources=(
+            Source(
+                "Ba, Kiros and Hinton 2016 (layer normalization)",
+                "https://arxiv.org/abs/1607.06450",
+            ),
+            Source("Liu et al. 2022 (ConvNeXt)", "https://arxiv.org/abs/2201.03545"),
+        ),
+        invariances=frozenset({"gain", "offset"}),
+        loses="each sample's mean and size; channels keep theirs within it",
+        flat="becomes 0",
+        unit="stds of the sample",
+        nominal=(-3.0, 3.0),
+        used_by="Transformers and ConvNeXt (over C), recurrent networks",
+        libraries=(
+            (
+                "torch.nn.functional.layer_norm",
+                "reduces over the trailing axes that it is told: (C, H, W) of a channels-first map "
+                "is hwc here, the last one of a channels-last map is c",
+            ),
+            (
+                "keras.layers.LayerNormalization",
+                "the last axis by default, which is c here; ε = 1e-3 by default, PyTorch's 1e-5, "
+                "ConvNeXt's 1e-6",
+            ),
+        ),
+    )
+    over: str = parameter(
+        "hwc", "Over", "Which numbers of a sample share a mean and variance.", choices=_SPANS
+    )
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ("C",) if self.over == "c" else ("H", "W", "C")
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        return _standardized(x, _indices(self.axes), self.epsilon)
+
+    def snippet(self, target: str) -> str:
+        if target == "torchvision":
+            if self.over == "c":
+                return self._torch(_OVER_CHANNELS.format("layer_norm"))
+            return self._torch("F.layer_norm(x, x.shape[1:], eps=EPSILON)")
+        if target == "keras":
+            return self._keras(
+                f"LayerNormalization(\n    axis={_indices(self.axes)}, center=False, scale=False, "
+                f"epsilon={self.epsilon!r}\n)"
+            )
+        return self._numpy(str(_indices(self.axes)))
+
+
+# PyTorch reduces over trailing axes: channels go there and come back.
+_OVER_CHANNELS = "F.{}(x.movedim(1, -1), x.shape[1:2], eps=EPSILON).movedim(-1, 1)"
+
+
+@dataclass(frozen=True)
+class InstanceNorm(FeatureNorm):
+    """Mean and variance of each channel of each sample: y = (x − μ_nc) / √(σ²_nc + ε), over H, W.
+
+    >>> x = np.array([1.0, 3.0]).reshape(1, 2, 1, 1)
+    >>> InstanceNorm()(x).ravel().round(4)
+    array([-1.,  1.])
+    """
+
+    key = "instance_norm"
+    about = About(
+        title="Instance normalization",
+        short="instance norm",
+        scope="image",
+        reduces=("H", "W"),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - \mu_{nc}}{\sqrt{\sigma_{nc}^2 + \varepsilon}}, \quad"
+            r" \mu_{nc} = \tfrac{1}{HW}\sum_{h,w} x_{nhwc}"
+        ),
+        summary=(
+            "Standardizes each channel of each sample over its positions: the contrast and the "
+            "style of the single image go, its layout stays."
+        ),
+        sources=(
+            Source(
+                "Ulyanov, Vedaldi and Lempitsky 2016 (instance normalization)",
+                "https://arxiv.org/abs/1607.08022",
+            ),
+        ),
+        invariances=_OF_A_CHANNEL,
+        loses="each channel's mean and size in the sample: on maps of one position, everything",
+        flat="becomes 0",
+        unit="stds of the channel in its sample",
+        nominal=(-3.0, 3.0),
+        used_by="Style transfer, image-to-image networks (CycleGAN, pix2pix)",
+        libraries=(
+            (
+                "torch.nn.functional.instance_norm",
+                "the same; refuses maps of one position, which become 0 here",
+            ),
+            (
+                "keras.layers.GroupNormalization(groups=-1)",
+                "Keras's instance normalization; ε = 1e-3 by default",
+            ),
+        ),
+    )
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        return _standardized(x, _indices(self.axes), self.epsilon)
+
+    def snippet(self, target: str) -> str:
+        if target == "torchvision":
+            return self._torch("F.instance_norm(x, eps=EPSILON)")
+        if target == "keras":
+            return self._keras(
+                "GroupNormalization(\n    groups=-1, center=False, scale=False, "
+                f"epsilon={self.epsilon!r}\n)"
+            )
+        return self._numpy("(1, 2)")
+
+
+@dataclass(frozen=True)
+class GroupNorm(FeatureNorm):
+    """Mean and variance of a group of channels of a sample: over H, W and C/G channels.
+
+    ``groups`` must divide the number of channels; with 1 it is layer normalization (over H, W,
+    C), with as many as channels instance normalization.
+
+    >>> x = np.array([1.0, 3.0, 10.0, 30.0]).reshape(1, 1, 1, 4)
+    >>> GroupNorm(groups=2)(x).ravel().round(4)
+    array([-1.,  1., -1.,  1.])
+    """
+
+    key = "group_norm"
+    about = About(
+        title="Group normalization",
+        short="group norm",
+        scope="image",
+        reduces=("H", "W", "C"),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - \mu_{ng}}{\sqrt{\sigma_{ng}^2 + \varepsilon}}, \quad"
+            r" g = \lfloor c\,G / C \rfloor"
+        ),
+        summary=(
+            "Standardizes groups of neighbouring channels of each sample over their positions: "
+            "between layer (one group) and instance normalization (a group for each channel)."
+        ),
+        sources=(
+            Source("Wu and He 2018 (group normalization)", "https://arxiv.org/abs/1803.08494"),
+        ),
+        invariances=frozenset({"gain", "offset"}),
+        loses="the mean and size of each group in the sample",
+        flat="becomes 0",
+        unit="stds of the group in its sample",
+        nominal=(-3.0, 3.0),
+        used_by="Detection and segmentation with small batches, diffusion networks (32 groups)",
+        libraries=(
+            ("torch.nn.functional.group_norm", "the same; the number of groups has no default"),
+            (
+                "keras.layers.GroupNormalization",
+                "32 groups and ε = 1e-3 by default; groups=-1 means one for each channel",
+            ),
+        ),
+    )
+    groups: int = parameter(
+        8, "Groups", "How many; it must divide the number of channels.", 1, 1024, 1
+    )
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        channels = x.shape[3]
+        if channels % self.groups:
+            fit = ", ".join(str(g) for g in range(1, channels + 1) if channels % g == 0)
+            raise ParameterError(
+                f"{self.about.title}: {self.groups} groups do not divide {channels} channels; "
+                f"take one of {fit}."
+            )
+        grouped = x.reshape(*x.shape[:3], self.groups, channels // self.groups)
+        return _standardized(grouped, (1, 2, 4), self.epsilon).reshape(x.shape)
+
+    def snippet(self, target: str) -> str:
+        if target == "torchvision":
+            return self._torch(f"F.group_norm(x, {self.groups}, eps=EPSILON)")
+        if target == "keras":
+            return self._keras(
+                f"GroupNormalization(\n    groups={self.groups}, center=False, scale=False, "
+                f"epsilon={self.epsilon!r}\n)"
+            )
+        return f"""import numpy as np
+
+GROUPS = {self.groups}
+EPSILON = {self.epsilon!r}
+
+
+# x: floats (N, H, W, C)
+def normalize(x):
+    grouped = x.reshape(*x.shape[:3], GROUPS, -1)
+    mean = grouped.mean(axis=(1, 2, 4), keepdims=True)
+    variance = grouped.var(axis=(1, 2, 4), keepdims=True)
+    return ((grouped - mean) / np.sqrt(variance + EPSILON)).reshape(x.shape)
+"""
+
+
+@dataclass(frozen=True)
+class RMSNorm(FeatureNorm):
+    """Root mean square only, no mean subtracted: y = x / √(mean(x²) + ε), over C or H, W, C.
+
+    >>> x = np.array([1.0, 7.0]).reshape(1, 1, 1, 2)  # mean square 25
+    >>> RMSNorm()(x).ravel().round(4)
+    array([0.2, 1.4])
+    """
+
+    key = "rms_norm"
+    about = About(
+        title="Root-mean-square normalization",
+        short="RMS norm",
+        scope="local",
+        reduces=("C",),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc}}"
+            r"{\sqrt{\tfrac{1}{C}\sum_{k} x_{nhwk}^2 + \varepsilon}}"
+        ),
+        summary=(
+            "Divides the channels at each position by their root mean square and subtracts "
+            "nothing: signs, and which channel is how much larger than another, stay."
+        ),
+        sources=(
+            Source(
+                "Zhang and Sennrich 2019 (root mean square layer normalization)",
+                "https://arxiv.org/abs/1910.07467",
+            ),
+        ),
+        invariances=frozenset({"gain"}),
+        loses="the size of the vector of channels at each position",
+        flat="becomes 1 where it was positive, −1 where negative; 0 stays 0",
+        unit="root mean squares",
+        nominal=(-3.0, 3.0),
+        used_by="Language models (LLaMA, T5), recent vision transformers",
+        libraries=(
+            (
+                "torch.nn.functional.rms_norm",
+                "the same; without eps it takes that of the type: 1.2e-7 in float32, and a map of "
+                "0.001 comes out at 0.95 there, at 0.71 here",
+            ),
+            ("keras.layers.RMSNormalization", "the same with ε = 1e-6; it holds a learned gain"),
+            (
+                "keras.layers.LayerNormalization(rms_scaling=True)",
+                "is another thing: x / √(variance + ε), the variance taken about the mean",
+            ),
+        ),
+    )
+    centres = False
+    epsilon: float = parameter(
+        1e-6, "ε", "Added to the mean square before the root.", low=1e-12, high=0.1, step=1e-6
+    )
+    over: str = parameter(
+        "c", "Over", "Which numbers of a sample share a root mean square.", choices=_SPANS
+    )
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ("C",) if self.over == "c" else ("H", "W", "C")
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        square = (x**2).mean(axis=_indices(self.axes), keepdims=True)
+        return x / np.sqrt(square + self.epsilon)
+
+    def snippet(self, target: str) -> str:
+        axes = _indices(self.axes)
+        if target == "torchvision":
+            if self.over == "c":
+                return self._torch(_OVER_CHANNELS.format("rms_norm"))
+            return self._torch("F.rms_norm(x, x.shape[1:], eps=EPSILON)")
+        if target == "keras":
+            return f"""from keras import ops
+
+
+# x: float tensor (N, H, W, C)
+def normalize(x):
+    return ops.rms_normalization(x, axis={axes}, epsilon={self.epsilon!r})
+"""
+        return f"""import numpy as np
+
+EPSILON = {self.epsilon!r}
+
+
+# x: floats (N, H, W, C)
+def normalize(x):
+    square = (x**2).mean(axis={axes}, keepdims=True)
+    return x / np.sqrt(square + EPSILON)
+"""
+
+
+@dataclass(frozen=True)
+class PositionalNorm(FeatureNorm):
+    """Mean and variance of the channels at each position: y = (x − μ_nhw) / √(σ²_nhw + ε).
+
+    The formula of layer normalization over C. The paper passes the removed means and stds on to
+    a later layer (moment shortcut); they are not part of this.
+
+    >>> x = np.array([1.0, 3.0]).reshape(1, 1, 1, 2)
+    >>> PositionalNorm()(x).ravel().round(4)
+    array([-1.,  1.])
+    """
+
+    key = "positional_norm"
+    about = About(
+        title="Positional normalization",
+        short="positional norm",
+        scope="local",
+        reduces=("C",),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - \mu_{nhw}}{\sqrt{\sigma_{nhw}^2 + \varepsilon}}, \quad"
+            r" \mu_{nhw} = \tfrac{1}{C}\sum_{c} x_{nhwc}"
+        ),
+        summary=(
+            "Standardizes the channels at each position of each sample: the map of means that it "
+            "takes out shows the layout of the image."
+        ),
+        sources=(
+            Source(
+                "Li, Wu, Weinberger and Belongie 2019 (positional normalization)",
+                "https://arxiv.org/abs/1907.04312",
+            ),
+        ),
+        invariances=frozenset({"gain", "offset"}),
+        loses="how strong the channels are at each position, together",
+        flat="becomes 0 (the channels' distances to one another stay, in their own std)",
+        unit="stds of the channels",
+        nominal=(-3.0, 3.0),
+        used_by="Generative networks that hand the moments on",
+        libraries=(
+            (
+                "The authors' PONO (PyTorch)",
+                "divides by the unbiased std, not by the paper's formula: values are smaller by "
+                "√((C − 1)/C), 1.6 % at 32 channels, 29 % at 2",
+            ),
+        ),
+    )
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        return _standardized(x, _indices(self.axes), self.epsilon)
+
+    def snippet(self, target: str) -> str:
+        return LayerNorm(over="c", epsilon=self.epsilon).snippet(target)
+
+
+@dataclass(frozen=True, eq=False)
+class RunningAverages:
+    """What batch normalization remembers: a mean and variance a channel, after some batches.
+
+    >>> averages = RunningAverages.start(1).after(np.array([2.0, 4.0]).reshape(2, 1, 1, 1))
+    >>> averages.mean.round(3), averages.variance.round(3), averages.batches
+    (array([0.3]), array([1.1]), 1)
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    batches: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "variance"):
+            value = np.array(getattr(self, name), np.float64)
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+        if self.mean.ndim != 1 or self.mean.shape != self.variance.shape:
+            raise ShapeError(
+                "expected one mean and one variance a channel, got shapes "
+                f"{self.mean.shape} and {self.variance.shape}."
+            )
+        sound = np.isfinite(self.mean).all() and np.isfinite(self.variance).all()
+        if not sound or (self.variance < 0).any():
+            raise ParameterError("running means are finite, and running variances not negative.")
+
+    @classmethod
+    def start(cls, channels: int) -> RunningAverages:
+        """Return what a new layer has: mean 0 and variance 1, in PyTorch as in Keras."""
+        return cls(np.zeros(channels), np.ones(channels))
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.sqrt(self.variance)
+
+    def after(
+        self, batch: np.ndarray, momentum: float | None = 0.1, unbiased: bool = True
+    ) -> RunningAverages:
+        """Return the averages after one more batch ``(N, H, W, C)``: a ← (1 − m)·a + m·batch.
+
+        ``momentum`` is the new batch's share, as in PyTorch (default 0.1); Keras's momentum is
+        1 − that (its 0.99 is 0.01 here). None averages all batches alike. The variance put in is
+        the unbiased one, n/(n − 1) times the batch's, as in PyTorch; Keras puts in the biased one
+        (``unbiased=False``). Raises :class:`ShapeError` for one value a channel, which has no
+        unbiased variance.
+        """
+        mean, variance, count = _batch_moments(_for(self, batch))
+        if unbiased:
+            if count == 1:
+                raise ShapeError(
+                    "one value a channel has no unbiased variance (PyTorch refuses it as well); "
+                    "pass more samples or positions, or unbiased=False."
+                )
+            variance = variance * (count / (count - 1))
+        if momentum is None:
+            momentum = 1 / (self.batches + 1)
+        elif not 0 <= momentum <= 1:
+            raise ParameterError(f"momentum is a share from 0 to 1; got {momentum!r}.")
+        return RunningAverages(
+            (1 - momentum) * self.mean + momentum * mean,
+            (1 - momentum) * self.variance + momentum * variance,
+            self.batches + 1,
+        )
+
+
+def _batch_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean, biased variance and count of values of each channel."""
+    x = x.astype(np.float64)
+    return x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2)), x[..., 0].size
+
+
+def _for(averages: RunningAverages, x: np.ndarray) -> np.ndarray:
+    x = _checked(x)
+    if averages.mean.size != x.shape[3]:
+        raise ShapeError(
+            f"the running averages are of {averages.mean.size} channels, and the feature maps "
+            f"have {x.shape[3]}."
+        )
+    return x
+
+
+MODES = {"eval": "Eval: running averages", "train": "Train: this batch"}
+
+
+@dataclass(frozen=True)
+class _Remembering(FeatureNorm):
+    """What both forms with running averages share: the mode, and the averages as an argument."""
+
+    mode: str = parameter(
+        "eval", "Mode", "Eval normalizes with the running averages; train as stated.", choices=MODES
+    )
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return self.about.reduces if self.mode == "train" else ()
+
+    def __call__(self, x: np.ndarray, averages: RunningAverages | None = None) -> np.ndarray:
+        """Return the normalized maps; ``averages`` are a new layer's (mean 0, variance 1) if None.
+
+        They stay as they are: :meth:`after` returns those to use next.
+        """
+        x = _checked(x)
+        averages = averages or RunningAverages.start(x.shape[3])
+        done = self.with_averages(_for(averages, x).astype(np.float64), averages)
+        return done.astype(x.dtype)
+
+    def definition(self, x: np.ndarray) -> np.ndarray:
+        return self.with_averages(x, RunningAverages.start(x.shape[3]))
+
+    def with_averages(self, x: np.ndarray, averages: RunningAverages) -> np.ndarray:
+        """Return the normalized maps of float64 ``x``: by the averages, or as training does."""
+        if self.mode == "train":
+            return self.train(x, averages)
+        return (x - averages.mean) / np.sqrt(averages.variance + self.epsilon)
+
+    @abstractmethod
+    def train(self, x: np.ndarray, averages: RunningAverages) -> np.ndarray:
+        """Return what training makes of the batch ``x``."""
+
+    @abstractmethod
+    def after(self, averages: RunningAverages, x: np.ndarray) -> RunningAverages:
+        """Return the averages after training on the batch ``x`` ``(N, H, W, C)``."""
+
+    def code(self, target: str = "numpy", averages: RunningAverages | None = None) -> str:
+        """Return code as :meth:`FeatureNorm.code` does, with the numbers of ``averages`` in it.
+
+        None stands for a new layer of one channel, whose numbers serve any number of them.
+        """
+        text = super().code(target)
+        averages = averages or RunningAverages.start(1)
+        numbers = f"{_listed('MEAN', averages.mean)}\n{_listed('VARIANCE', averages.variance)}\n"
+        return text.replace("# MEAN, VARIANCE\n", numbers)
+
+
+_EVAL = {
+    "numpy": """import numpy as np
+
+# MEAN, VARIANCE
+EPSILON = {epsilon!r}
+
+
+# x: floats (N, H, W, C)
+def normalize(x):
+    y = (x - np.array(MEAN)) / np.sqrt(np.array(VARIANCE) + EPSILON)
+    return y.astype(x.dtype)
+""",
+    "torchvision": """import torch
+import torch.nn.functional as F
+
+# MEAN, VARIANCE
+EPSILON = {epsilon!r}
+
+
+# x: float tensor (N, C, H, W)
+def normalize(x):
+    mean, variance = (torch.tensor(v).to(x).expand(x.shape[1]) for v in (MEAN, VARIANCE))
+    return F.batch_norm(x, mean, variance, training=False, eps=EPSILON)
+""",
+    "keras": """from keras import ops
+
+# MEAN, VARIANCE
+EPSILON = {epsilon!r}
+
+
+# x: float tensor (N, H, W, C)
+def normalize(x):
+    mean, variance = (
+        ops.broadcast_to(ops.convert_to_tensor(v, x.dtype), x.shape[-1:]) for v in (MEAN, VARIANCE)
+    )
+    return ops.batch_normalization(x, mean, variance, axis=-1, epsilon=EPSILON)
+""",
+}
+
+
+@dataclass(frozen=True)
+class RunningBatchNorm(_Remembering):
+    """Batch normalization with its memory: y = (x − m_c) / √(v_c + ε) in eval mode.
+
+    m and v are exponential averages of the batches seen in training; train mode normalizes with
+    the batch itself. ``momentum`` is the share of each new batch, as in PyTorch.
+
+    >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
+    >>> norm = RunningBatchNorm(momentum=1.0)
+    >>> norm(x, norm.after(RunningAverages.start(1), x)).ravel().round(3)
+    array([-0.707,  0.707])
+    """
+
+    key = "running_batch_norm"
+    about = About(
+        title="Batch normalization with running averages",
+        short="running batch norm",
+        scope="dataset",
+        reduces=("N", "H", "W"),
+        formula=(
+            r"y_{nhwc} = \frac{x_{nhwc} - m_c}{\sqrt{v_c + \varepsilon}}, \quad"
+            r" m \leftarrow (1-\alpha)\,m + \alpha\,\mu_B, \quad"
+            r" v \leftarrow (1-\alpha)\,v + \alpha\,\tfrac{n}{n-1}\,\sigma_B^2"
+        ),
+        summary=(
+            "In eval mode normalizes with averages of the batches seen in training, one fixed "
+            "gain and offset a channel; in train mode with the batch itself. The two differ until "
+            "the averages have settled, and again when the data change."
+        ),
+        sources=(
+            IOFFE,
+            Source(
+                "PyTorch BatchNorm2d",
+                "https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html",
+            ),
+        ),
+        invariances=frozenset(),
+        loses="nothing in eval mode: the averages bring the maps back",
+        flat="becomes its distance to the running mean, in running stds",
+        unit="running stds",
+        nominal=(-3.0, 3.0),
+        used_by="Every network with batch normalization, when it is used",
+        libraries=(
+            (
+                "torch.nn.BatchNorm2d",
+                "the same: momentum 0.1 is the new batch's share, and the variance kept is the "
+                "unbiased one (n/(n − 1)) while the batch is divided by the biased one",
+            ),
+            (
+                "keras.layers.BatchNormalization",
+                "momentum 0.99 is the old share, 0.01 here: after 10 batches 90 % of the start "
+                "(mean 0, variance 1) is left, in PyTorch 35 %; the biased variance is kept",
+            ),
+            (
+                "tf.raw_ops.FusedBatchNormV3",
+                "hands out the unbiased variance, as PyTorch keeps: of 8 values 14 % more than "
+                "what Keras 3 keeps on TensorFlow",
+            ),
+        ),
+    )
+    momentum: float = parameter(
+        0.1, "Momentum", "Share of each new batch; Keras's momentum is 1 − this.", 0.0, 1.0, 0.01
+    )
+    variance: str = parameter(
+        "unbiased",
+        "Kept variance",
+        "Which variance of a batch enters the average.",
+        choices={"unbiased": "Unbiased (PyTorch)", "biased": "Biased (Keras)"},
+    )
+
+    def train(self, x: np.ndarray, averages: RunningAverages) -> np.ndarray:
+        return _standardized(x, (0, 1, 2), self.epsilon)
+
+    def after(self, averages: RunningAverages, x: np.ndarray) -> RunningAverages:
+        return averages.after(x, self.momentum, self.variance == "unbiased")
+
+    def snippet(self, target: str) -> str:
+        if self.mode == "train":
+            return BatchNorm(epsilon=self.epsilon).snippet(target)
+        return _EVAL[target].format(epsilon=self.epsilon)
+
+
+@dataclass(frozen=True)
+class BatchRenorm(_Remembering):
+    """Batch normalization corrected towards its running averages: y = (x − μ_B)/σ_B · r + d.
+
+    σ_B = √(σ²_B + ε), r = clip(σ_B/σ, 1/r_max, r_max), d = clip((μ_B − μ)/σ, −d_max, d_max), with
+    μ and σ = √(v + ε) of the running averages. Unclipped, training gives what eval gives; with
+    r_max = 1 and d_max = 0 it is batch normalization.
+
+    >>> x = np.array([1.0, 3.0]).reshape(2, 1, 1, 1)
+    >>> BatchRenorm()(x, RunningAverages(np.array([0.0]), np.array([4.0]))).ravel().round(3)
+    array([0.5, 1.5])
+    """
+
+    key = "batch_renorm"
+    about = About(
+        title="Batch renormalization",
+        short="batch renorm",
+        scope="batch",
+        reduces=("N", "H", "W"),
+        formula=(
+            r"y = \frac{x - \mu_B}{\sigma_B}\, r + d, \quad"
+            r" r = \mathrm{clip}_{[1/r_{max},\, r_{max}]}\frac{\sigma_B}{\sigma}, \quad"
+            r" d = \mathrm{clip}_{[-d_{max},\, d_{max}]}\frac{\mu_B - \mu}{\sigma}"
+        ),
+        summary=(
+            "Normalizes with the batch, then moves the result towards what the running averages "
+            "would give, within limits: training and use agree even for small batches."
+        ),
+        sources=(Source("Ioffe 2017 (batch renormalization)", "https://arxiv.org/abs/1702.03275"),),
+        invariances=frozenset(),
+        loses="what exceeds the limits: a batch far from the averages is drawn to them",
+        flat="becomes d: its limited distance to the running mean",
+        unit="running stds",
+        nominal=(-3.0, 3.0),
+        used_by="Training with small or uneven batches",
+        libraries=(
+            (
+                "keras.layers.BatchNormalization(renorm=True)",
+                "the same when renorm_clipping holds rmax, rmin = 1/rmax and dmax; by default it "
+                "limits nothing",
+            ),
+        ),
+    )
+    epsilon: float = parameter(
+        1e-3, "ε", "Added to the variance before the root.", low=1e-12, high=0.1, step=1e-3
+    )
+    mode: str = parameter(
+        "train",
+        "Mode",
+        "Eval normalizes with the running averages; train as stated.",
+        choices=MODES,
+    )
+    r_max: float = parameter(
+        3.0, "r_max", "Limit of the gain r; 1 leaves the batch's size alone.", 1.0, 100.0, 0.5
+    )
+    d_max: float = parameter(
+        5.0, "d_max", "Limit of the offset d, in stds; 0 leaves the batch's mean.", 0.0, 100.0, 0.5
+    )
+    momentum: float = parameter(
+        0.01, "Momentum", "Share of each new batch; Keras's momentum is 1 − this.", 0.0, 1.0, 0.01
+    )
+
+    @property
+    def gain_along(self) -> tuple[str, ...] | None:
+        # The running averages see every change, unless nothing of them is let in.
+        alone = self.mode == "train" and self.r_max == 1 and self.d_max == 0
+        return ("C",) if alone else None
+
+    def train(self, x: np.ndarray, averages: RunningAverages) -> np.ndarray:
+        mean, variance, _ = _batch_moments(x)
+        std, running = (np.sqrt(v + self.epsilon) for v in (variance, averages.variance))
+        r = np.clip(std / running, 1 / self.r_max, self.r_max)
+        d = np.clip((mean - averages.mean) / running, -self.d_max, self.d_max)
+        return (x - mean) / std * r + d
+
+    def after(self, averages: RunningAverages, x: np.ndarray) -> RunningAverages:
+        """Return the averages after ``x``; of σ = √(variance + ε), not of the variance."""
+        mean, variance, _ = _batch_moments(_for(averages, x))
+        std, running = (np.sqrt(v + self.epsilon) for v in (variance, averages.variance))
+        std = (1 - self.momentum) * running + self.momentum * std
+        return RunningAverages(
+            (1 - self.momentum) * averages.mean + self.momentum * mean,
+            np.maximum(std**2 - self.epsilon, 0),
+            averages.batches + 1,
+        )
+
+    def snippet(self, target: str) -> str:
+        if self.mode == "eval":
+            return _EVAL[target].format(epsilon=self.epsilon)
+        numbers = f"""# MEAN, VARIANCE
+EPSILON = {self.epsilon!r}
+R_MAX, D_MAX = {self.r_max!r}, {self.d_max!r}"""
+        if target == "torchvision":
+            return f"""import torch
+
+{numbers}
+
+
+# x: float tensor (N, C, H, W)
+def normalize(x):
+    running_mean, variance = (torch.tensor(v).to(x).view(-1, 1, 1) for v in (MEAN, VARIANCE))
+    running_std = torch.sqrt(variance + EPSILON)
+    variance, mean = torch.var_mean(x, dim=(0, 2, 3), keepdim=True, correction=0)
+    std = torch.sqrt(variance + EPSILON)
+    r = (std / running_std).clamp(1 / R_MAX, R_MAX)
+    d = ((mean - running_mean) / running_std).clamp(-D_MAX, D_MAX)
+    return (x - mean) / std * r + d
+"""
+        if target == "keras":
+            return f"""from keras import ops
+
+{numbers}
+
+
+# x: float tensor (N, H, W, C)
+def normalize(x):
+    running_mean, variance = (ops.convert_to_tensor(v, x.dtype) for v in (MEAN, VARIANCE))
+    running_std = ops.sqrt(variance + EPSILON)
+    mean = ops.mean(x, axis=(0, 1, 2))
+    std = ops.sqrt(ops.mean((x - mean) ** 2, axis=(0, 1, 2)) + EPSILON)
+    r = ops.clip(std / running_std, 1 / R_MAX, R_MAX)
+    d = ops.clip((mean - running_mean) / running_std, -D_MAX, D_MAX)
+    return (x - mean) / std * r + d
+"""
+        return f"""import numpy as np
+
+{numbers}
+
+
+# x: floats (N, H, W, C)
+def normalize(x):
+    running_std = np.sqrt(np.array(VARIANCE) + EPSILON)
+    mean = x.mean(axis=(0, 1, 2))
+    std = np.sqrt(x.var(axis=(0, 1, 2)) + EPSILON)
+    r = np.clip(std / running_std, 1 / R_MAX, R_MAX)
+    d = np.clip((mean - np.array(MEAN)) / running_std, -D_MAX, D_MAX)
+    return ((x - mean) / std * r + d).astype(x.dtype)
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainEvalStep:
+    """One batch in train and in eval mode; every array has one number a channel, ``(C,)``."""
+
+    batch: int
+    """Which batch, from 1."""
+    samples: int
+    batch_mean: np.ndarray
+    batch_std: np.ndarray
+    running_mean: np.ndarray
+    """After this batch, as eval mode then uses it."""
+    running_std: np.ndarray
+    train_mean: np.ndarray
+    """Mean of the batch's output in train mode: 0 up to rounding."""
+    train_std: np.ndarray
+    eval_mean: np.ndarray
+    """Mean of the same batch's output in eval mode, with the averages after it."""
+    eval_std: np.ndarray
+
+
+def compare_train_eval(
+    batches: Iterable[np.ndarray],
+    momentum: float = 0.1,
+    epsilon: float = 1e-5,
+    unbiased: bool = True,
+) -> Iterator[TrainEvalStep]:
+    """Yield, batch by batch ``(N, H, W, C)``, what batch normalization does in train and eval mode.
+
+    Starts with a new layer (mean 0, variance 1); ``momentum`` and ``unbiased`` are those of
+    :meth:`RunningAverages.after`.
+
+    >>> rng = np.random.default_rng(0)
+    >>> steps = list(compare_train_eval(rng.normal(5, 2, (40, 8, 6, 6, 1))))
+    >>> [step.eval_mean.round(1).item() for step in steps[::13]]
+    [3.9, 0.8, 0.1, 0.1]
+    """
+    norm = RunningBatchNorm(
+        momentum=momentum, epsilon=epsilon, variance="unbiased" if unbiased else "biased"
+    )
+    averages: RunningAverages | None = None
+    for index, given in enumerate(batches, start=1):
+        x = _checked(given).astype(np.float64)
+        averages = norm.after(averages or RunningAverages.start(x.shape[3]), x)
+        mean, variance, _ = _batch_moments(x)
+        train, used = norm.train(x, averages), norm(x, averages)
+        yield TrainEvalStep(
+            batch=index,
+            samples=x.shape[0],
+            batch_mean=mean,
+            batch_std=np.sqrt(variance),
+            running_mean=averages.mean,
+            running_std=averages.std,
+            train_mean=train.mean(axis=(0, 1, 2)),
+            train_std=train.std(axis=(0, 1, 2)),
+            eval_mean=used.mean(axis=(0, 1, 2)),
+            eval_std=used.std(axis=(0, 1, 2)),
+        )
+
+
+FEATURE_NORMS: dict[str, type[FeatureNorm]] = {
+    norm.key: norm
+    for norm in (
+        BatchNorm,
+        RunningBatchNorm,
+        BatchRenorm,
+        LayerNorm,
+        InstanceNorm,
+        GroupNorm,
+        RMSNorm,
+        PositionalNorm,
+    )
+}
