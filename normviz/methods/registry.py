@@ -15,6 +15,7 @@ from normviz.methods.fixed import ScaleToSymmetric, ScaleToUnit, Unchanged
 from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
 from normviz.methods.local import LCN, SubtractiveLCN
 from normviz.methods.published import Published
+from normviz.methods.whitening import ColourPCA, ColourZCA, ImagePCA, ImageZCA, PatchZCA
 
 METHODS: dict[str, type[Method]] = {
     method.key: method
@@ -34,6 +35,11 @@ METHODS: dict[str, type[Method]] = {
         LCN,
         GreyWorld,
         WhitePatch,
+        ColourPCA,
+        ColourZCA,
+        PatchZCA,
+        ImagePCA,
+        ImageZCA,
         Published,
     )
 }
