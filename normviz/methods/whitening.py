@@ -43,7 +43,8 @@ KRIZHEVSKY = Source(
     "https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
 )
 COATES = Source(
-    "Coates, Lee and Ng 2011, An analysis of single-layer networks in unsupervised feature learning",
+    "Coates, Lee and Ng 2011, An analysis of single-layer networks in unsupervised feature "
+    "learning",
     "https://proceedings.mlr.press/v15/coates11a.html",
 )
 LEDOIT = Source(
@@ -109,6 +110,13 @@ class _Whitening(Method):
         if self.place == "singular":
             return f"1 / (np.sqrt({eigenvalues}) + {self.epsilon!r})"
         return f"1 / np.sqrt({eigenvalues} + {self.epsilon!r})"
+
+
+def _moments_memory(rows: int, dimensions: int) -> int:
+    """Bytes to sum D × D products from so many rows at once, and then to decompose them."""
+    # Merging holds four D × D arrays; decomposing the sums, the covariance, LAPACK's input, its
+    # work space (two) and the vectors, and a seventh of what was freed but not given back.
+    return 8 * max(rows * dimensions + 4 * dimensions**2, 7 * dimensions**2)
 
 
 # What both colour whitenings run on bytes: looked-up differences that stay in the second-level
@@ -274,8 +282,9 @@ class ColourZCA(_Colour):
 
     >>> from normviz.images import image_of
     >>> fit_on = [image_of(np.array([[[0, 0, 9], [255, 255, 9]]], np.uint8))]
-    >>> ColourZCA().fit(fit_on)(fit_on[0].pixels).round(3).tolist()
-    [[[-0.707, -0.707, 0.0], [0.707, 0.707, 0.0]]]
+    >>> ColourZCA().fit(fit_on)(fit_on[0].pixels).round(3)
+    array([[[-0.707, -0.707,  0.   ],
+            [ 0.707,  0.707,  0.   ]]], dtype=float32)
     """
 
     key = "colour_zca"
@@ -345,15 +354,13 @@ def _prepared(vectors: np.ndarray, contrast: str) -> np.ndarray:
 
 def _filtered(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Σ over channels and window of kernel (out, rows, columns, in) against x, borders mirrored."""
-    planes = cv2.split(x)
-    out = np.empty((*x.shape[:2], len(kernel)), x.dtype)
-    for channel, window in enumerate(kernel):
-        sums = [
-            cv2.filter2D(plane, -1, window[:, :, source], borderType=cv2.BORDER_REFLECT_101)
-            for source, plane in enumerate(planes)
-        ]
-        out[:, :, channel] = np.sum(sums, axis=0) if len(sums) > 1 else sums[0]
-    return out
+    sums = [np.zeros(x.shape[:2], x.dtype) for _ in kernel]
+    for source in range(x.shape[2]):
+        plane = np.ascontiguousarray(x[:, :, source])
+        for total, window in zip(sums, kernel, strict=True):
+            own = np.ascontiguousarray(window[:, :, source])
+            total += cv2.filter2D(plane, -1, own, borderType=cv2.BORDER_REFLECT_101)
+    return np.stack(sums, axis=2)
 
 
 @dataclass(frozen=True)
@@ -449,7 +456,8 @@ class PatchZCA(_Whitening):
     def memory_needed(self, images: int, channels: int = 3) -> int:
         dimensions = self.side**2 * channels
         block = min(self.patches, rows_a_block(dimensions))
-        return 8 * (block * dimensions * 4 + _EIGEN_COPIES * dimensions**2)
+        # Patches as read, joined, prepared and centred; which places were drawn.
+        return _moments_memory(5 * block, dimensions) + 8 * 3 * self.patches
 
     def fitted_to(self, images: Sequence[Image]) -> Mapping[str, np.ndarray]:
         moments = patch_moments(
@@ -493,6 +501,10 @@ class PatchZCA(_Whitening):
         if self.contrast == "std":
             y /= self._local_std(u).astype(u.dtype)[:, :, np.newaxis]
         return y + offset
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # In float64: the weights' sizes add up to 80 and more, which float32 shows (4e-6).
+        return self.definition(pixels / 255.0, constants).astype(np.float32)
 
     def _local_std(self, u: np.ndarray) -> np.ndarray:
         """√(variance + bias) of each pixel's patch; in float64, as it is a small difference."""
@@ -588,11 +600,6 @@ def normalize(image):
 """
 
 
-# D × D arrays alive at once while a covariance is decomposed: the moments, the covariance, the
-# decomposition's input, work space (two) and result, and its product.
-_EIGEN_COPIES = 8
-
-
 @dataclass(frozen=True)
 class _WholeImage(_Whitening):
     """What PCA and ZCA of whole images share: side, the fit, and the way back to the image's size.
@@ -619,7 +626,7 @@ class _WholeImage(_Whitening):
             # The images, centred, LAPACK's copy and its result twice; work space of images².
             return 8 * (5 * images * dimensions + 8 * images**2)
         block = min(images, rows_a_block(dimensions))
-        return 8 * (3 * block * dimensions + _EIGEN_COPIES * dimensions**2)
+        return _moments_memory(2 * block, dimensions)
 
     def fitted_to(self, images: Sequence[Image]) -> Mapping[str, np.ndarray]:
         channels = max(image.channels for image in images)
@@ -770,8 +777,8 @@ class ImagePCA(_WholeImage):
     >>> from normviz.images import image_of
     >>> fit_on = [image_of(np.full((8, 8), v, np.uint8)) for v in (0, 255)]
     >>> done = ImagePCA(side=8).fit(fit_on)(fit_on[1].pixels)
-    >>> done[0, :3, 0].round(4).tolist(), ImagePCA(side=8).memory_needed(images=2, channels=1)
-    ([0.9997, 0.0, 0.0], 5376)
+    >>> done[0, :3, 0].round(4), ImagePCA(side=8).memory_needed(images=2, channels=1)
+    (array([0.9997, 0.    , 0.    ], dtype=float32), 5376)
     """
 
     key = "image_pca"
