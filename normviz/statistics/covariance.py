@@ -91,18 +91,20 @@ class ChannelProducts:
         """Sum uint8 or uint16 pixels ``(H, W, C)``."""
         flat = pixels.reshape(-1, pixels.shape[-1])
         channels = flat.shape[1]
-        sums = np.zeros(channels, object)
-        products = np.zeros((channels, channels), object)
+        total = np.zeros((channels + 1, channels + 1), object)
+        # One row a channel, and a row of ones, whose products are the sums: rows this long are
+        # multiplied four times as fast as pixels of three values.
+        planes = np.ones((channels + 1, min(PIXELS_A_BLOCK, len(flat))))
         for block in _blocks(flat, PIXELS_A_BLOCK):
-            levels = block.astype(np.float64)
+            levels = planes[:, : len(block)]
+            levels[:-1] = block.T
             # Whole numbers below 2^53: float64 adds them without rounding, in any order.
-            sums += levels.sum(axis=0).astype(np.int64)
-            products += (levels.T @ levels).astype(np.int64)
+            total += (levels @ levels.T).astype(np.int64)
         return cls(
             top=int(np.iinfo(pixels.dtype).max),
             count=len(flat),
-            sums=tuple(map(int, sums)),
-            products=tuple(tuple(map(int, row)) for row in products),
+            sums=tuple(map(int, total[-1, :-1])),
+            products=tuple(tuple(map(int, row)) for row in total[:-1, :-1]),
         )
 
     def merge(self, other: ChannelProducts) -> ChannelProducts:
