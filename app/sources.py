@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from os.path import commonprefix
+from posixpath import commonpath, dirname
 from typing import Any
 
 import streamlit as st
@@ -101,9 +101,9 @@ def short_titles(paths: Sequence[str]) -> Sequence[str]:
     >>> short_titles(["set.zip/cat/1.png"])
     ['1.png']
     """
-    folders = [path.rsplit("/", 1)[0] + "/" if "/" in path else "" for path in paths]
-    shared = commonprefix([min(folders, default=""), max(folders, default="")])
-    return [path[shared.rfind("/") + 1 :] for path in paths]
+    folders = [dirname(path) for path in paths]
+    shared = commonpath(folders) if folders else ""
+    return [path[len(shared) :].lstrip("/") if shared else path for path in paths]
 
 
 def _opened(key: str, uploads: Sequence[Upload]) -> Photos:

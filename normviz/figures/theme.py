@@ -39,6 +39,11 @@ METHOD_COLOURS: dict[str, str] = {
     "lrn": "#19a383",
     "grey_world": "#b8659a",
     "white_patch": "#a0527f",
+    "colour_pca": "#9a89b1",
+    "colour_zca": "#7c4eae",
+    "patch_zca": "#745f83",
+    "image_pca": "#ba71cb",
+    "image_zca": "#997de4",
     "published": "#1c8f97",
 }
 

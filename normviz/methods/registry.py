@@ -26,6 +26,7 @@ from normviz.methods.local import (
 from normviz.methods.norms import GlobalContrast, UnitL2, UnitMax
 from normviz.methods.published import Published
 from normviz.methods.stretch import ChannelMinMax, MinMax, PercentileStretch, Robust
+from normviz.methods.whitening import ColourPCA, ColourZCA, ImagePCA, ImageZCA, PatchZCA
 
 FAMILIES: dict[str, tuple[type[Method], ...]] = {
     "Constants": (Unchanged, ScaleToUnit, ScaleToSymmetric),
@@ -52,6 +53,7 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         LocalResponse,
     ),
     "Colour": (GreyWorld, WhitePatch),
+    "Whitening": (ColourPCA, ColourZCA, PatchZCA, ImagePCA, ImageZCA),
     "Published": (Published,),
 }
 

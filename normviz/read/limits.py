@@ -27,6 +27,7 @@ class Limits:
     ``max_ratio``: unpacked to packed bytes, looked at above ``ratio_applies_above`` unpacked bytes.
     ``max_memory_bytes``: arrays that have to be unpacked into memory as a whole; also what an app
     should keep of decoded images.
+    ``max_whitening_bytes``: what fitting a whitening may take beside the images themselves.
 
     >>> Limits(max_pixels_per_image=1_000_000).max_pixels_per_image
     1000000
@@ -40,6 +41,7 @@ class Limits:
     max_ratio: int = 200
     ratio_applies_above: int = 16 * MEGABYTE
     max_memory_bytes: int = 256 * MEGABYTE
+    max_whitening_bytes: int = 512 * MEGABYTE
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -94,6 +96,7 @@ class Limits:
             f"One array or folder may hold up to {self.max_images:,} images.",
             f"Arrays that have to be unpacked and images that are kept may take up to "
             f"{size_text(self.max_memory_bytes)} of memory.",
+            f"Fitting a whitening may take up to {size_text(self.max_whitening_bytes)} of memory.",
         )
 
     def refuse_pixels(self, name: str, width: int, height: int) -> None:
@@ -125,6 +128,16 @@ class Limits:
                 f"{size_text(self.max_memory_bytes)}",
                 "Save fewer images or uint8 instead of floats, give the path of an uncompressed "
                 ".npy file, or raise NORMVIZ_MAX_MEMORY_BYTES",
+            )
+
+    def refuse_whitening(self, name: str, size: int) -> None:
+        """Raise :class:`LimitError` when fitting a whitening would take too much memory."""
+        if size > self.max_whitening_bytes:
+            raise LimitError(
+                name,
+                f"fitting takes {size_text(size)} of memory, the limit is "
+                f"{size_text(self.max_whitening_bytes)}",
+                "Choose a smaller side or fewer images, or raise NORMVIZ_MAX_WHITENING_BYTES",
             )
 
     def refuse_images(self, name: str, count: int) -> None:

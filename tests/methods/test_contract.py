@@ -240,7 +240,8 @@ def test_inverse_takes_float32_and_batches_and_refuses_other_shapes(key):
     with pytest.raises(ShapeError, match="value range"):
         method.inverse(np.zeros((5, 5, 3)), (1.0, 1.0))
     if method.constants:
-        with pytest.raises(ShapeError, match="3-channel"):
+        said = "3-channel" if 1 in method.method.about.channels else "defined for 3 channels"
+        with pytest.raises(ShapeError, match=said):
             method.inverse(np.zeros((5, 5, 1)))
 
 

@@ -229,7 +229,15 @@ def test_limits_from_the_environment(monkeypatch):
 
 def test_limits_are_said_in_sentences():
     text = " ".join(Limits().sentences())
-    for part in ("64 megapixels", "200 MB", "100,000 files", "2 GB", "200 times", "256 MB"):
+    for part in (
+        "64 megapixels",
+        "200 MB",
+        "100,000 files",
+        "2 GB",
+        "200 times",
+        "256 MB",
+        "512 MB",
+    ):
         assert part in text, part
     assert size_text(3 * 2**30) == "3 GB"
 
