@@ -326,7 +326,7 @@ def _changes(chosen: Selection, row: Row, column: Column) -> None:
         return
     lines = ["| change of the input | moves the output by |", "|---|---|"]
     for one in tried:
-        moved = f"{100 * one.change:.2g} %" if one.seen else "nothing"
+        moved = f"{100 * one.change:.2g} %" if one.seen else "nothing, as promised"
         lines.append(f"| {plain(one.words)} | {moved} |")
     st.markdown("**What it sees of a change**")
     st.markdown("\n".join(lines))

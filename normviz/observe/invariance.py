@@ -57,14 +57,17 @@ def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:
     u = 0.5 * (image.pixels.astype(np.float64) - image.value_range.low) / image.value_range.span
     base = fitted.reference(u)
     reach = float(base.max() - base.min()) or 1.0
+    promises = fitted.method.about.invariances
     found = []
     for name, (words, change) in CHANGES.items():
         # One channel has no colour: the three changes of it are those of gain and offset.
         if image.channels == 1 and ("channel" in name or name == "colour_cast"):
             continue
         done = fitted.reference(change(u))
-        if name == "colour_cast" and done.mean():
-            done = done * (base.mean() / done.mean())
+        if name == "colour_cast" and (power := float((done**2).sum())):
+            done = done * (float((base * done).sum()) / power)
         moved = float(np.abs(done - base).max()) / reach
-        found.append(Tried(name, words, name in fitted.method.about.invariances, moved))
+        # Who does not see a gain of each channel does not see a cast, either.
+        promised = name in promises or (name == "colour_cast" and "channel_gain" in promises)
+        found.append(Tried(name, words, promised, moved))
     return found

@@ -111,7 +111,7 @@ def test_the_table_of_what_is_seen_is_the_promise(open_page, key, unseen):
     page = open_page(address(key))
     found = changes(page)
     assert len(found) == 6
-    assert {at for at, text in enumerate(found) if text == "nothing"} == unseen
+    assert {at for at, text in enumerate(found) if text == "nothing, as promised"} == unseen
     assert all(text.endswith(" %") for at, text in enumerate(found) if at not in unseen)
 
 
