@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,7 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from app.keys import Key, parameter_key
 from app.text import plain
 from normviz.errors import ParameterError
-from normviz.methods import METHODS, Method
+from normviz.methods import FEATURE_NORMS, METHODS, FeatureNorm, Method
+
+Kind = TypeVar("Kind", Method, FeatureNorm)
 
 
 def _bound(key: Key) -> dict[str, Any]:
@@ -107,7 +109,15 @@ def configured(name: str, places: Sequence[DeltaGenerator] = ()) -> Method:
 
     ``places`` are filled in turn, one widget each; without them the widgets stand below each other.
     """
-    kind = METHODS[name]
+    return _configured(METHODS[name], name, places)
+
+
+def configured_norm(name: str, places: Sequence[DeltaGenerator] = ()) -> FeatureNorm:
+    """The same for a normalization of feature maps."""
+    return _configured(FEATURE_NORMS[name], name, places)
+
+
+def _configured(kind: type[Kind], name: str, places: Sequence[DeltaGenerator]) -> Kind:
     values = {}
     for at, field in enumerate(dataclasses.fields(kind)):
         with places[at % len(places)] if places else st.container():

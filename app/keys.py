@@ -54,6 +54,12 @@ METHOD = Key("method", "all")
 VERSUS = Key("versus", "nothing")
 METHOD_IMAGE = Key("picture", None)
 
+NORMS = Key("norms", ("batch_norm", "layer_norm", "instance_norm", "group_norm"))
+CHANNEL = Key("channel", 3)
+NORM_MOMENTUM = Key("momentum", 0.1)
+NORM_BATCH = Key("batch", 2)
+NORM_SEED = Key("norm_seed", 0)
+
 CODE_METHOD = Key("code_method", None, shareable=False)
 CODE_TARGET = Key("code_target", None, shareable=False)
 

@@ -2,6 +2,7 @@
 
 from normviz.figures.activations import ActivationRow, activation_ranges, firing_day_night
 from normviz.figures.histograms import HistogramColumn, histogram_row
+from normviz.figures.running import train_and_eval
 
 __all__ = [
     "ActivationRow",
@@ -9,4 +10,5 @@ __all__ = [
     "activation_ranges",
     "firing_day_night",
     "histogram_row",
+    "train_and_eval",
 ]

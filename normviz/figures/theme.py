@@ -47,6 +47,18 @@ METHOD_COLOURS: dict[str, str] = {
     "published": "#1c8f97",
 }
 
+# Normalizations of feature maps: never in one chart with methods of images.
+NORM_COLOURS: dict[str, str] = {
+    "batch_norm": "#9467bd",
+    "running_batch_norm": "#2a66c8",
+    "batch_renorm": "#ba71cb",
+    "layer_norm": "#d55e00",
+    "instance_norm": "#b3472e",
+    "group_norm": "#b98000",
+    "rms_norm": "#00936b",
+    "positional_norm": "#1c8f97",
+}
+
 # Hue and dash both, so that neither paper nor eye needs the colour.
 CHANNEL_COLOURS = {"R": "#d0342c", "G": "#2b8a3e", "B": "#2f6fd0", "grey": "#808080"}
 CHANNEL_DASHES = {"R": "solid", "G": "dash", "B": "dot", "grey": "solid"}

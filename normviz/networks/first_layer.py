@@ -15,6 +15,7 @@ import numpy as np
 
 from normviz.errors import ParameterError, ShapeError
 from normviz.images import resized
+from normviz.methods.features import RunningAverages
 
 VIEW_SIDE = 224
 """The shorter side that :func:`network_view` reduces to: what ImageNet networks are fed."""
@@ -75,8 +76,7 @@ def mobilenet_v2() -> FirstLayer:
     >>> mobilenet_v2().weights.shape
     (32, 3, 3, 3)
     """
-    with np.load(_MOBILENET_FILE, allow_pickle=False) as stored:
-        part = {name: stored[name].astype(np.float64) for name in stored.files}
+    part = _mobilenet_parts()
     scale = part["gamma"] / np.sqrt(part["variance"] + part["epsilon"])
     return FirstLayer(
         name="mobilenet_v2",
@@ -88,6 +88,35 @@ def mobilenet_v2() -> FirstLayer:
         licence="BSD-3-Clause",
         saturation=6.0,
     )
+
+
+@cache
+def mobilenet_v2_convolution() -> tuple[FirstLayer, RunningAverages]:
+    """Return the same first layer before its batch normalization, and what that remembers.
+
+    The convolution alone (bias 0), and the running mean and variance of its 32 channels as they
+    were after training on ImageNet under ImageNet's constants.
+
+    >>> layer, averages = mobilenet_v2_convolution()
+    >>> layer.weights.shape, averages.mean.shape
+    ((32, 3, 3, 3), (32,))
+    """
+    part = _mobilenet_parts()
+    layer = FirstLayer(
+        name="mobilenet_v2_convolution",
+        title="MobileNetV2's first convolution, trained on ImageNet",
+        weights=part["weights"].astype(np.float32),
+        bias=np.zeros(len(part["weights"]), np.float32),
+        stride=2,
+        source="torchvision mobilenet_v2-b0353104",
+        licence="BSD-3-Clause",
+    )
+    return layer, RunningAverages(part["mean"], part["variance"])
+
+
+def _mobilenet_parts() -> dict[str, np.ndarray]:
+    with np.load(_MOBILENET_FILE, allow_pickle=False) as stored:
+        return {name: stored[name].astype(np.float64) for name in stored.files}
 
 
 def he_initialised(seed: int, filters: int = 32, kernel: int = 3, stride: int = 2) -> FirstLayer:
