@@ -37,8 +37,10 @@ def test_min_max_is_numpy_at_every_depth(key, axes, dtype):
     pixels = photo()
     x = pixels.astype(float)
     low, high = x.min(axis=axes), x.max(axis=axes)
-    done = nv.METHODS[key]().fit()(at_depth(pixels, dtype))
+    fitted, given = nv.METHODS[key]().fit(), at_depth(pixels, dtype)
+    done = fitted(given)
     np.testing.assert_allclose(done, (x - low) / (high - low), atol=2e-7)
+    np.testing.assert_allclose(fitted.reference(given), (x - low) / (high - low), atol=2e-7)
     assert done.min() == 0 and done.max() == 1
 
 
