@@ -237,7 +237,7 @@ class PercentileStretch(Method):
             (
                 "skimage.exposure.rescale_intensity(in_range=np.percentile(x, (p, q)))",
                 "Same over all channels when cut, to 1e-7; it has no uncut form, and where both "
-                "percentiles are one value it cuts the levels themselves to 0…1.",
+                "percentiles are one value it makes the whole image flat.",
             ),
             (
                 "monai.transforms.ScaleIntensityRangePercentiles(clip=True)",
