@@ -236,8 +236,8 @@ class PercentileStretch(Method):
         libraries=(
             (
                 "skimage.exposure.rescale_intensity(in_range=np.percentile(x, (p, q)))",
-                "Same over all channels when cut, to 1e-7; it has no uncut form, and leaves an "
-                "image with both percentiles at one value as it is.",
+                "Same over all channels when cut, to 1e-7; it has no uncut form, and where both "
+                "percentiles are one value it makes the whole image flat.",
             ),
             (
                 "monai.transforms.ScaleIntensityRangePercentiles(clip=True)",

@@ -85,6 +85,15 @@ CASES = [(key, {}) for key in nv.METHODS] + [
     ("dataset_mean", {"scale": 1}),
     ("image_standardize", {"scale": 1}),
     ("white_patch", {"percentile": 100.0}),
+    ("percentile_stretch", {"over": "channel", "beyond": "keep"}),
+    ("robust", {"over": "channel"}),
+    ("robust", {"scale": "mad"}),
+    ("robust", {"scale": "mad_normal", "over": "channel"}),
+    ("gcn", {"contrast": "norm", "bias": 0.0, "scale": 55.0}),
+    ("gcn", {"input": 1}),
+    ("equalize", {"of": "luma"}),
+    ("clahe", {"plane": "hsv"}),
+    ("clahe", {"plane": "luma", "clip_limit": 0.0}),
     ("published", {"preset": "vgg"}),
 ]
 

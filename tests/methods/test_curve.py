@@ -197,6 +197,10 @@ def test_luma_is_opencvs_recipe_to_the_byte(factor):
         given = pixels if factor == 1 else pixels.astype(np.uint16) * np.uint16(factor)
         for done in (luma(given), luma.reference(given), luma((pixels / 255).astype(np.float32))):
             np.testing.assert_allclose(done * 255, luma_by_opencv(pixels), atol=1e-4)
+    # Of more depth, the nearest of 256 levels counts.
+    for nearby in (-100, 100):
+        words = (COFFEE * 257.0 + nearby).clip(0, 65535).astype(np.uint16)
+        np.testing.assert_allclose(luma(words) * 255, luma_by_opencv(COFFEE), atol=1e-4)
     grey = COFFEE[:, :, :1]
     theirs = cv2.equalizeHist(grey)[..., np.newaxis]
     np.testing.assert_allclose(luma(grey) * 255, theirs, atol=1e-4)

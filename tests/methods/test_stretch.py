@@ -37,8 +37,10 @@ def test_min_max_is_numpy_at_every_depth(key, axes, dtype):
     pixels = photo()
     x = pixels.astype(float)
     low, high = x.min(axis=axes), x.max(axis=axes)
-    done = nv.METHODS[key]().fit()(at_depth(pixels, dtype))
+    fitted, given = nv.METHODS[key]().fit(), at_depth(pixels, dtype)
+    done = fitted(given)
     np.testing.assert_allclose(done, (x - low) / (high - low), atol=2e-7)
+    np.testing.assert_allclose(fitted.reference(given), (x - low) / (high - low), atol=2e-7)
     assert done.min() == 0 and done.max() == 1
 
 
@@ -194,6 +196,10 @@ def test_scikit_image_rescale_intensity():
     theirs = exposure.rescale_intensity(COFFEE, in_range=ends, out_range=(0.0, 1.0))
     ours = nv.METHODS["percentile_stretch"]().fit()(COFFEE)
     np.testing.assert_allclose(ours, theirs, atol=1e-7)
+    sparse = np.zeros((9, 9, 1), np.uint8)
+    sparse[4, 4] = 51  # both percentiles are 0
+    assert not exposure.rescale_intensity(sparse, in_range=(0, 0), out_range=(0.0, 1.0)).any()
+    assert nv.METHODS["percentile_stretch"]().fit()(sparse)[4, 4] == np.float32(0.2)
 
 
 def test_scikit_learn_scalers_on_pixels_as_rows():
