@@ -529,9 +529,9 @@ class PatchZCA(_Whitening):
         planes = np.split(image, image.shape[2], axis=2)
         return np.concatenate([normalize(plane) for plane in planes], axis=2)
 """
-        std, divided = "", ""
+        std, divided, spread = "", "", ""
         if self.contrast == "std":
-            divided = " / local_std(x)"
+            divided, spread = " / std", "    std = local_std(x)\n"
             std = f"""
 
 def local_std(x):
@@ -558,7 +558,7 @@ def filtered(x, window):
 
 def normalize(image):
 {each if grey else ""}    x = image / 255.0
-    y = [filtered(x, window){divided} + OFFSET[c] for c, window in enumerate(KERNEL)]
+{spread}    y = [filtered(x, window){divided} + OFFSET[c] for c, window in enumerate(KERNEL)]
     return np.stack(y, axis=2).astype(np.float32)
 """
 
@@ -591,8 +591,8 @@ def mirrored(length):
     period = max(2 * (length - 1), 1)
     place = torch.arange(-(SIDE // 2), length + (SIDE - 1) // 2) % period
     return torch.minimum(place, period - place)
-
 {std}
+
 def normalize(image):
     x = image.to(torch.float64) / 255
     x = x[:, mirrored(x.shape[1])][:, :, mirrored(x.shape[2])][None]
