@@ -55,7 +55,7 @@ VERSUS = Key("versus", "nothing")
 METHOD_IMAGE = Key("picture", None)
 
 NORMS = Key("norms", ("batch_norm", "layer_norm", "instance_norm", "group_norm"))
-CHANNEL = Key("channel", 3)
+CHANNEL = Key("channel", 14)
 NORM_MOMENTUM = Key("momentum", 0.1)
 NORM_BATCH = Key("batch", 2)
 NORM_SEED = Key("norm_seed", 0)

@@ -12,11 +12,8 @@ from app import keys
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
 from app.sources import (
-    LONGEST_FITTED_ON,
-    MOST_FITTED_ON,
     Collection,
     Numbers,
-    images_to_fit_on,
     one_sample,
     samples,
     statistics_numbers,
@@ -30,6 +27,7 @@ from normviz.images import Image
 from normviz.light import Light
 from normviz.methods import METHODS, Fitted, Method
 from normviz.presets import PRESETS
+from normviz.read.sampled import LONGEST, MOST, sampled
 from normviz.samples import SAMPLE_SETS, SAMPLES
 
 MOST_METHODS = 8
@@ -213,7 +211,7 @@ def column_of(name: str, method: Method, numbers: Numbers | None, missing: str) 
         if numbers.collection is None:
             said = f"{method.about.title} is fitted on images, and {words} holds none."
             return Column(name, method, None, words, f"{said} Choose images under “Fit on”.")
-        words += f" (at most {MOST_FITTED_ON}, as copies of up to {LONGEST_FITTED_ON} px)"
+        words += f" (at most {MOST}, as copies of up to {LONGEST} px)"
     try:
         return Column(name, method, fit(method, numbers.key, lambda: _given(numbers, wants)), words)
     except NormvizError as error:
@@ -223,5 +221,5 @@ def column_of(name: str, method: Method, numbers: Numbers | None, missing: str) 
 def _given(numbers: Numbers, wants: str) -> Any:
     if wants == "images":
         assert numbers.collection is not None
-        return images_to_fit_on(numbers.collection)
+        return sampled(len(numbers.collection), numbers.collection.image)
     return numbers.value

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from app import keys
-from app.cached import MEAN_IMAGE_SIDE, known, remembered, shown_copy
+from app.cached import MEAN_IMAGE_SIDE, known, remembered
 from app.controls import choice, menu
 from normviz.errors import ReadError
 from normviz.images import Image, as_rgb
@@ -23,11 +23,6 @@ SOURCES = {"samples": "Sample photos", "upload": "My files"}
 
 # Up to this many images are scanned without a progress bar.
 _SCANNED_AT_ONCE = 24
-
-# Methods that are fitted on images themselves take at most this many, spread over the set, as
-# copies of this longer side.
-MOST_FITTED_ON = 64
-LONGEST_FITTED_ON = 512
 
 # Up to this many images are looked at for NaN, truncation and the like before the first picture.
 _DECODED_AT_ONCE = 24
@@ -182,19 +177,6 @@ def statistics_numbers(collection: Collection) -> Numbers | None:
     plural = "image" if stats.images == 1 else "images"
     words = f"{stats.images:,}{part} {plural} of {collection.title}, as loaded"
     return Numbers(f"{collection.key}:{stats.images}", stats, words, collection)
-
-
-def images_to_fit_on(collection: Collection) -> list[Image]:
-    """Some of a collection's images, evenly spread, as reduced copies."""
-    count = len(collection)
-    step = max(1, -(-count // MOST_FITTED_ON))
-    found = []
-    for index in range(0, count, step):
-        try:
-            found.append(shown_copy(collection.image(index), LONGEST_FITTED_ON))
-        except ReadError:
-            continue
-    return found
 
 
 def _scan_few(collection: Collection) -> DatasetStatistics:

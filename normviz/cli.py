@@ -30,6 +30,7 @@ from normviz.images import Image, as_rgb
 from normviz.methods import METHODS, Fitted, Method
 from normviz.presets import PRESETS
 from normviz.read import Photos, read
+from normviz.read.sampled import LONGEST, sampled
 from normviz.statistics import DatasetStatistics, scan_progress
 from normviz.version import VERSION
 
@@ -371,7 +372,7 @@ def _converted(text: str, kind: type) -> Any:
 def _fitted(method: Method, source: str | None, photos: Photos) -> tuple[Fitted, int, str, int]:
     """The fitted method, the channels that images need for it (1 leaves them alone), what it was
     fitted on, and the exit code that reading this made."""
-    if method.about.scope not in ("dataset", "batch"):
+    if not method.about.fits_on:
         if source is not None:
             raise ParameterError(
                 f"{method.key} takes no numbers from a set (its scope is {method.about.scope}); "
@@ -380,6 +381,8 @@ def _fitted(method: Method, source: str | None, photos: Photos) -> tuple[Fitted,
         fitted = method.fit()
         wide = any(value.shape[-1:] == (3,) for value in fitted.constants.values())
         return fitted, 3 if wide else 1, "nothing", DONE
+    if method.about.fits_on == "images":
+        return _fitted_on_images(method, source, photos)
     if source is not None and source.startswith("preset:"):
         preset = PRESETS.get(source.removeprefix("preset:"))
         if preset is None:
@@ -396,6 +399,18 @@ def _fitted(method: Method, source: str | None, photos: Photos) -> tuple[Fitted,
         _say(str(problem))
     fitted = method.fit(stats)
     return fitted, stats.channels, source, PARTLY if others.problems else DONE
+
+
+def _fitted_on_images(
+    method: Method, source: str | None, photos: Photos
+) -> tuple[Fitted, int, str, int]:
+    """The same for a method that takes images themselves: some of the set, as reduced copies."""
+    others = photos if source is None else read(source)
+    images = sampled(len(others), others.__getitem__)
+    name = "these images" if source is None else source
+    words = f"{len(images)} of {name}, as copies of up to {LONGEST} px"
+    code = PARTLY if source is not None and others.problems else DONE
+    return method.fit(images), max((i.channels for i in images), default=1), words, code
 
 
 def _methods(asked: argparse.Namespace) -> int:

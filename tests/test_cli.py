@@ -137,6 +137,21 @@ def test_apply_fits_on_a_preset_and_writes_pictures(folder, tmp_path, capsys):
     np.testing.assert_array_equal(shown, np.floor((values - low) / (high - low) * 255 + 0.5))
 
 
+def test_apply_fits_on_images_where_a_method_needs_them(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", "colour_zca", "--out"]
+    assert main([*arguments, str(out)]) == DONE
+    photos = list(nv.read(str(folder)))
+    expected = nv.METHODS["colour_zca"]().fit(photos)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["fitted_on"] == "2 of these images, as copies of up to 512 px"
+    for entry, photo in zip(manifest["images"], photos, strict=True):
+        values = np.load(out / entry["file"], allow_pickle=False)
+        np.testing.assert_array_equal(values, expected(photo.pixels))
+    assert main([*arguments, str(tmp_path / "b"), "--fit-on", "preset:imagenet"]) == FAILED
+    assert "preset:imagenet" in capsys.readouterr().err
+
+
 def test_apply_packs_floats_into_one_file(folder, tmp_path):
     out = tmp_path / "out"
     arguments = ["apply", str(folder), "--method", "lcn", "--set", "window=5", "--out", str(out)]

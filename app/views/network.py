@@ -127,8 +127,8 @@ def _headline(titles: list[str], results: dict[str, np.ndarray | str], channel: 
             continue
         one, two = (found[at, ..., channel - 1].astype(np.float64) for at in (0, 1))
         about = FEATURE_NORMS[name].about
-        words = (about.short, about.scope, about.unit, one.mean(), two.mean(), one.std())
-        pairs.append(Pair(name, *words, whose=about.short[:1].upper() + about.short[1:]))
+        # No scope: here the name says more than whose numbers it takes.
+        pairs.append(Pair(name, about.short, "", about.unit, one.mean(), two.mean(), one.std()))
     return day_and_night(titles[0], titles[1], pairs)
 
 

@@ -87,13 +87,14 @@ def wrapped(target: str, numpy_code: str, difference: str = "") -> str:
     ``difference`` says, as a comment, what Albumentations' own mode does otherwise.
     """
     imports, last = _WRAPPERS[target]
-    anchor = "import cv2\n" if "import cv2\n" in numpy_code else "import numpy as np\n"
-    body = numpy_code.replace(anchor, imports + anchor, 1)
+    # Third-party imports stand in the order of their names: albumentations, cv2, keras, numpy.
+    numpy = "import numpy as np\n"
     if target == "torchvision":
-        # Third-party imports stand in the order of their names.
-        body = numpy_code.replace(
-            "import numpy as np\n", "import numpy as np\n" + imports.rstrip("\n") + "\n", 1
-        )
+        body = numpy_code.replace(numpy, numpy + imports, 1)
+    else:
+        first = target == "albumentations" and "import cv2\n" in numpy_code
+        anchor = "import cv2\n" if first else numpy
+        body = numpy_code.replace(anchor, imports + anchor, 1)
     body = body.replace("def normalize(image):", f"def normalize_pixels(image{_MORE[target]}):")
     if target != "albumentations":
         difference = ""
