@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from textwrap import indent
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def written(
             own = ["x = normalize(x)" if target == "numpy" else "normalize"]
         if own is None or (own[-1:] == ["normalize"] and not above):
             raise ParameterError(
-                f"step {number} ({step.words()}) has no code for {TARGETS[target]} here."
+                f"step {number} “{step.words()}” has no code for {TARGETS[target]} here."
             )
         lines += [comment, *own]
     if target == "numpy":
@@ -54,12 +55,10 @@ def written(
         text = "def preprocess(image):\n" + "".join(f"    {line}\n" for line in body)
     else:
         last = [] if kinds[-1].dtype == np.float32 else ["v2.ToDtype(torch.float32)"]
-        entries = "".join(
-            f"        {line}\n" if line.startswith("#") else f"        {line},\n"
-            for line in [*lines, *last]
-        )
+        entries = [line if line[0] == "#" else f"{line}," for line in [*lines, *last]]
+        inner = indent("\n".join(entries), " " * 8)
         text = (
-            f"# image: uint8 tensor (C, H, W)\npreprocess = v2.Compose(\n    [\n{entries}    ]\n)\n"
+            f"# image: uint8 tensor (C, H, W)\npreprocess = v2.Compose(\n    [\n{inner}\n    ]\n)\n"
         )
     return _with_imports(above, text)
 

@@ -131,8 +131,8 @@ class Resize(Step):
             ),
             (
                 "Albumentations SmallestMaxSize",
-                "OpenCV, and the other side is rounded to the nearest: 333×500 to 256×384 in "
-                "both, but 333×501 to 256×385.",
+                "OpenCV, and the other side is rounded to the nearest, not down: 333×502 becomes "
+                "256×386 there and 256×385 here.",
             ),
         ),
     )
@@ -225,10 +225,12 @@ class Resize(Step):
             return [*lines, f"x = {call}.reshape(size[1], size[0], -1)"]
         call = f"resize(size, Image.Resampling.{filters.pillow.name})"
         if kind.dtype == np.uint8:
-            lines.append(f"x = Image.fromarray(x if x.shape[2] == 3 else x[..., 0]).{call}")
-            return [*lines, "x = np.asarray(x).reshape(size[1], size[0], -1)"]
-        lines.append("planes = np.moveaxis(x.astype(np.float32), 2, 0)")
-        return [*lines, f"x = np.stack([Image.fromarray(p).{call} for p in planes], axis=2)"]
+            lines.append("picture = Image.fromarray(x if x.shape[2] == 3 else x[..., 0])")
+            return [*lines, f"x = np.asarray(picture.{call}).reshape(size[1], size[0], -1)"]
+        lines.append(
+            "planes = [Image.fromarray(p) for p in np.moveaxis(x.astype(np.float32), 2, 0)]"
+        )
+        return [*lines, f"x = np.stack([p.{call} for p in planes], axis=2)"]
 
 
 def _by_pillow(
@@ -274,7 +276,7 @@ class CentreCrop(Step):
         ),
         libraries=(
             (
-                "Hugging Face image processors",
+                "Hugging Face image processors, Albumentations CenterCrop",
                 "Half of the margin is rounded down: for margins of 3, 7, 11 … pixels the crop "
                 "lies one pixel further up or left than here and in torchvision.",
             ),

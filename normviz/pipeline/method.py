@@ -92,12 +92,16 @@ class Normalize(Step):
         low, span = kind.value_range.low, kind.value_range.span
         if target == "numpy":
             u = f"(x - {low!r}) / {span!r}" if low else f"x / {span!r}"
-            return [f"x = {u} * np.array({gain.tolist()}) + np.array({bias.tolist()})"]
+            gain_line, bias_line = (
+                f"gain = np.array({gain.tolist()})",
+                f"bias = np.array({bias.tolist()})",
+            )
+            return [gain_line, bias_line, f"x = {u} * gain + bias"]
         mean, std = (0.0 - bias / gain).tolist(), (1 / gain).tolist()
         scaled = f"v2.Lambda(lambda x: (x.to(torch.float32) - {low!r}) / {span!r})"
         if kind.dtype == np.uint8:
             scaled = "v2.ToDtype(torch.float32, scale=True)"
-        return [scaled, f"v2.Normalize({mean}, {std})"]
+        return [scaled, f"v2.Normalize(\n    mean={mean},\n    std={std},\n)"]
 
     def to_record(self) -> dict[str, Any]:
         return {

@@ -218,12 +218,8 @@ class Arriving(Sequence[Image]):
 def _no_range(step: Step | None, before: Sequence[Step], known: Sequence[Kind]) -> ParameterError:
     """``known`` holds the kind before each step of ``before`` and after the last."""
     ranged = [number for number, kind in enumerate(known) if kind.value_range is not None]
-    culprit = f"step {ranged[-1] + 1} ({before[ranged[-1]].words()})" if ranged else "reading"
-    who = (
-        "These statistics need"
-        if step is None
-        else f"Step {len(before) + 1} ({step.words()}) needs"
-    )
+    culprit = f"step {ranged[-1] + 1} “{before[ranged[-1]].words()}”" if ranged else "reading"
+    who = "A scan needs" if step is None else f"Step {len(before) + 1} “{step.words()}” needs"
     remedy = "" if step is None else " Move it before that step, or put a clip step between them."
     return ParameterError(
         f"{who} values with a lowest and a highest possible value, and after {culprit} "

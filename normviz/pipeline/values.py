@@ -228,9 +228,9 @@ class MeanStd(Step):
     def code(self, target: str, kind: Kind, fitted: Fitted | None = None) -> list[str] | None:
         mean, std = list(self.mean), list(self.std)
         if target == "numpy":
-            return [f"x = (x - np.array({mean})) / np.array({std})"]
+            return [f"mean = np.array({mean})", f"std = np.array({std})", "x = (x - mean) / std"]
         first = ["v2.ToDtype(torch.float32)"] if kind.whole else []
-        return [*first, f"v2.Normalize({mean}, {std})"]
+        return [*first, f"v2.Normalize(\n    mean={mean},\n    std={std},\n)"]
 
 
 @dataclass(frozen=True)
