@@ -12,6 +12,7 @@ from normviz.methods import (
     compare_train_eval,
 )
 from normviz.methods.stored import from_json
+from normviz.pipeline import STEPS, Pipeline
 from normviz.presets import PRESETS
 from normviz.read import read
 from normviz.statistics import DatasetStatistics, image_statistics, scan, scan_progress
@@ -23,12 +24,14 @@ __all__ = [
     "FEATURE_NORMS",
     "METHODS",
     "PRESETS",
+    "STEPS",
     "DatasetStatistics",
     "FeatureNorm",
     "Fitted",
     "Image",
     "Method",
     "NormvizError",
+    "Pipeline",
     "RunningAverages",
     "ValueRange",
     "compare_train_eval",

@@ -24,10 +24,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from normviz.display import Extent, windows
-from normviz.errors import NormvizError, ParameterError
+from normviz.errors import NormvizError, ParameterError, ShapeError
 from normviz.export import file_name, png_bytes, write_npz
-from normviz.images import Image, as_rgb
+from normviz.images import BYTE_RANGE, UNIT_RANGE, Image, ValueRange, as_rgb
 from normviz.methods import METHODS, Fitted, Method
+from normviz.pipeline import KNOWN, FittedPipeline, Kind, Pipeline, arriving, remarks
+from normviz.pipeline import from_json as pipeline_from_json
 from normviz.presets import PRESETS
 from normviz.read import Photos, read
 from normviz.read.sampled import LONGEST, sampled
@@ -40,6 +42,10 @@ DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 MEAN_IMAGE_SIDE = 224
 
 NPZ = "normalized.npz"
+
+_PIPELINE_HELP = (
+    f"ordered steps in JSON, as Pipeline.to_json() writes them, or known:NAME ({', '.join(KNOWN)})"
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -119,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
     stats.add_argument("--json", action="store_true", help="print JSON instead of a table")
     stats.add_argument("--out", type=Path, metavar="FILE", help="write JSON to FILE")
     stats.add_argument(
+        "--pipeline",
+        metavar="FILE",
+        help=f"measure what comes out of a pipeline: {_PIPELINE_HELP}",
+    )
+    stats.add_argument(
         "--mean-image",
         type=_whole(1, 4096),
         metavar="SIDE",
@@ -132,7 +143,9 @@ def _parser() -> argparse.ArgumentParser:
         "apply photos.zip --method dataset_zscore --out normalized",
     )
     apply.add_argument("source", nargs="+", help="what to normalize")
-    apply.add_argument("--method", required=True, help="a name that `methods` lists")
+    how = apply.add_mutually_exclusive_group(required=True)
+    how.add_argument("--method", help="a name that `methods` lists")
+    how.add_argument("--pipeline", metavar="FILE", help=_PIPELINE_HELP)
     apply.add_argument(
         "--set",
         nargs="+",
@@ -144,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     apply.add_argument(
         "--fit-on",
         metavar="SOURCE",
-        help="where dataset methods take their numbers from: a source or preset:NAME "
+        help="where dataset methods take their numbers from: a source, or preset:NAME for --method "
         "(default: what is normalized)",
     )
     apply.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where to write")
@@ -193,12 +206,21 @@ def _stats(asked: argparse.Namespace) -> int:
         raise ParameterError("--mean-image is written beside --out FILE; give both.")
     if out is not None:
         _refuse_no_place(out)
+    pipeline = _read_pipeline(asked.pipeline) if asked.pipeline else None
     photos = read(_one_or_list(asked.source), on_problem="collect")
-    stats = _scanned(photos, asked.mean_image)
+    transform = ""
+    if pipeline is None:
+        stats = _scanned(photos, asked.mean_image)
+    else:
+        fitted, _, _ = _fitted_pipeline(pipeline, None, photos)
+        transform = fitted.pipeline.words()
+        stats = _scanned(arriving(fitted, photos), asked.mean_image)
     code = _report(photos, stats.images)
     if code == FAILED:
         return code
     record = stats.to_dict()
+    if pipeline is not None:
+        record |= {"transform": transform, "pipeline": json.loads(fitted.to_json())}
     if out is not None and asked.mean_image is not None:
         beside = out.with_suffix(".npz") if out.suffix != ".npz" else out.with_suffix(".images.npz")
         images = {"mean": stats.fraction_mean_image, "std": stats.fraction_std_image}
@@ -215,11 +237,11 @@ def _stats(asked: argparse.Namespace) -> int:
     if asked.json:
         print(text)
     elif out is None:
-        print(_table(stats))
+        print(_table(stats, transform))
     return code
 
 
-def _scanned(photos: Photos, mean_image: int | None) -> DatasetStatistics:
+def _scanned(photos: Photos | Sequence[Image], mean_image: int | None) -> DatasetStatistics:
     final = DatasetStatistics.empty()
     told = sys.stderr.isatty()
     for final in scan_progress(photos, mean_image=mean_image):
@@ -231,7 +253,7 @@ def _scanned(photos: Photos, mean_image: int | None) -> DatasetStatistics:
     return final
 
 
-def _table(stats: DatasetStatistics) -> str:
+def _table(stats: DatasetStatistics, transform: str = "") -> str:
     low, high = stats.value_range
     within, between = stats.variance.within, stats.variance.between
     share = between / np.maximum(within + between, np.finfo(float).tiny)
@@ -240,6 +262,8 @@ def _table(stats: DatasetStatistics) -> str:
         + (", exact" if stats.exact else ""),
         "",
     ]
+    if transform:
+        lines.insert(0, f"after {transform}")
     names = ["grey"] if stats.channels == 1 else ["R", "G", "B"]
     lines.append(f"{'':24}" + "".join(f"{name:>12}" for name in names))
     rows = {
@@ -256,6 +280,8 @@ def _table(stats: DatasetStatistics) -> str:
     for name, values in rows.items():
         unit = " %" if name.startswith("variance") else ""
         lines.append(f"{name:24}" + "".join(f"{value:>12.4f}" for value in values) + unit)
+    if transform and stats.value_range not in (BYTE_RANGE, UNIT_RANGE):
+        return "\n".join(lines)
     if stats.fraction_std.min() > 0:
         mean, std = (
             ", ".join(f"{value:.6g}" for value in values)
@@ -268,28 +294,41 @@ def _table(stats: DatasetStatistics) -> str:
 
 
 def _apply(asked: argparse.Namespace) -> int:
-    method = _configured(asked.method, asked.set)
+    if asked.pipeline and asked.set:
+        raise ParameterError("--set is for --method; parameters of steps stand in the pipeline.")
+    method = None if asked.pipeline else _configured(asked.method, asked.set)
+    pipeline = _read_pipeline(asked.pipeline) if asked.pipeline else None
     folder: Path = asked.out
     if folder.exists() and not folder.is_dir():
         raise NormvizError(f"{folder} is a file; name a folder for --out.")
     if folder.is_dir() and any(folder.iterdir()) and not asked.force:
         raise NormvizError(f"{folder} is not empty; name another folder, or give --force.")
     photos = read(_one_or_list(asked.source), on_problem="collect")
-    fitted, channels, fitted_on, fit_code = _fitted(method, asked.fit_on, photos)
-    entries = _written(folder, asked, _normalized(photos, fitted, channels))
+    record: dict[str, Any]
+    if pipeline is not None:
+        through, fitted_on, fit_code = _fitted_pipeline(pipeline, asked.fit_on, photos)
+        results, kept, name = _preprocessed(photos, through), through.to_json(), "pipeline"
+        record = {"transform": through.pipeline.words(), "fitted_on": fitted_on}
+        nominal = UNIT_RANGE
+    else:
+        assert method is not None
+        fitted, channels, fitted_on, fit_code = _fitted(method, asked.fit_on, photos)
+        results, kept, name = _normalized(photos, fitted, channels), fitted.to_json(), method.key
+        record = {
+            "method": method.key,
+            "parameters": dataclasses.asdict(method),
+            "fitted_on": fitted_on,
+            "unit": method.about.unit,
+        }
+        nominal = ValueRange(*method.about.nominal)
+    entries = _written(folder, asked.format, name, nominal, results)
     code = _report(photos, len(entries), "no image could be normalized.")
     if code == FAILED:
         return code
-    manifest = {
-        "normviz": VERSION,
-        "method": asked.method,
-        "parameters": dataclasses.asdict(method),
-        "fitted_on": fitted_on,
-        "unit": method.about.unit,
-        "images": entries,
-    }
+    manifest = {"normviz": VERSION, **record, "images": entries}
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-    _write(folder / "fitted.json", fitted.to_json().encode() + b"\n")
+    beside = "fitted.json" if pipeline is None else "pipeline.json"
+    _write(folder / beside, kept.encode() + b"\n")
     # Last, so that a folder with a manifest is a whole one. A name's bytes that are no text
     # become JSON escapes.
     _write(folder / "manifest.json", text.encode(errors="backslashreplace") + b"\n")
@@ -306,19 +345,82 @@ def _normalized(
         yield index, seen, fitted(seen.pixels, seen.value_range)
 
 
+def _preprocessed(
+    photos: Photos, fitted: FittedPipeline
+) -> Iterator[tuple[int, Image, np.ndarray]]:
+    for index, image in photos.indexed():
+        try:
+            yield index, image, fitted(image)
+        except ShapeError as error:
+            raise NormvizError(f"{image.path}: {error}") from None
+
+
+def _read_pipeline(name: str) -> Pipeline | FittedPipeline:
+    if name.startswith("known:"):
+        known = KNOWN.get(name.removeprefix("known:"))
+        if known is None:
+            raise ParameterError(f"there is no {name}; there are {', '.join(KNOWN)}.")
+        return known.pipeline
+    try:
+        return pipeline_from_json(Path(name).read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ParameterError(f"{name}: this is no text; a pipeline is JSON.") from None
+    except ParameterError as error:
+        raise ParameterError(f"{name}: {error}") from None
+
+
+def _fitted_pipeline(
+    pipeline: Pipeline | FittedPipeline, source: str | None, photos: Photos
+) -> tuple[FittedPipeline, str, int]:
+    """The fitted pipeline, what it was fitted on, and the exit code that reading this made.
+
+    What the pipeline says against itself goes to standard error.
+    """
+    steps = pipeline if isinstance(pipeline, Pipeline) else pipeline.pipeline
+    first = next(iter(photos), None)
+    if first is not None:
+        arrives = Kind(first.pixels.dtype, first.value_range)
+        steps.kinds(arrives)  # what cannot work is said now, and once
+        for remark in remarks(steps, arrives):
+            _say(remark)
+    if isinstance(pipeline, FittedPipeline) or not steps.fits_on:
+        if source is not None:
+            raise ParameterError("this pipeline takes no numbers from a set; leave --fit-on out.")
+        done = pipeline.fit() if isinstance(pipeline, Pipeline) else pipeline
+        return done, "stored with it" if steps.fits_on else "nothing", DONE
+    if source is None:
+        if first is None:
+            for problem in photos.problems:
+                _say(str(problem))
+            raise NormvizError("no image could be read.")
+        return pipeline.fit(photos), "these images", DONE
+    if source.startswith("preset:"):
+        raise ParameterError(
+            "a pipeline is fitted on images; write published constants into a mean_std step."
+        )
+    others = read(source)
+    fitted = pipeline.fit(others)
+    for problem in others.problems:
+        _say(str(problem))
+    return fitted, source, PARTLY if others.problems else DONE
+
+
 def _written(
-    folder: Path, asked: argparse.Namespace, results: Iterator[tuple[int, Image, np.ndarray]]
+    folder: Path,
+    format: str,
+    key: str,
+    nominal: ValueRange,
+    results: Iterator[tuple[int, Image, np.ndarray]],
 ) -> list[dict[str, Any]]:
     """Write the results as they come, and return what the manifest lists."""
     entries: list[dict[str, Any]] = []
-    nominal = METHODS[asked.method].about.nominal
 
     def named() -> Iterator[tuple[str, np.ndarray]]:
-        suffix = "" if asked.format == "npz" else asked.format
+        suffix = "" if format == "npz" else format
         for index, image, values in results:
-            name = file_name(index, image.path, asked.method, suffix)
+            name = file_name(index, image.path, key, suffix)
             entry = {"source": image.path, "label": image.label, "file": name}
-            if asked.format == "npz":
+            if format == "npz":
                 entry |= {"file": NPZ, "array": name}
             entries.append({**entry, "shape": values.shape, "notes": image.notes})
             yield name, values
@@ -329,13 +431,13 @@ def _written(
     if first is None:
         return entries
     folder.mkdir(parents=True, exist_ok=True)
-    if asked.format == "npz":
+    if format == "npz":
         with _replacing(folder / NPZ) as stream:
             write_npz(stream, chain([first], arrays))
         return entries
     for name, values in chain([first], arrays):
-        if asked.format == "png":
-            extent = Extent(asked.method, float(values.min()), float(values.max()), nominal)
+        if format == "png":
+            extent = Extent(key, float(values.min()), float(values.max()), nominal)
             (window,) = windows([extent], "stretch")
             _write(folder / name, png_bytes(values, window))
             entries[-1]["black_white"] = window
