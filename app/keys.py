@@ -60,6 +60,10 @@ NORM_MOMENTUM = Key("momentum", 0.1)
 NORM_BATCH = Key("batch", 2)
 NORM_SEED = Key("norm_seed", 0)
 
+PIPELINE = Key("pipeline", None)
+PIPELINE_IMAGE = Key("through", None)
+OTHER_ORDER = Key("other_order", None, shareable=False)
+
 CODE_METHOD = Key("code_method", None, shareable=False)
 CODE_TARGET = Key("code_target", None, shareable=False)
 

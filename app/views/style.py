@@ -14,6 +14,9 @@ _CSS = """<style>
 .stMainBlockContainer h3 { font-size: 1.15rem; padding-top: 1.5rem; }
 .stMainBlockContainer .katex-display { overflow: hidden !important; padding: 0 4px; }
 .stMainBlockContainer .katex-display > .katex { white-space: normal; line-height: 2.2; }
+[class*="st-key-icon-"] button p {
+  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+}
 @media (max-width: 700px) {
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }

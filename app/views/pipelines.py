@@ -1,0 +1,462 @@
+"""Pipelines: a model's preprocessing step by step, and what the order of its steps does."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image as PillowImage
+
+from app import keys
+from app.cached import lit, remembered
+from app.controls import menu
+from app.frame import Frame, say_source
+from app.text import plain
+from app.views.compare import NONE_READABLE
+from normviz.display import to_bytes
+from normviz.errors import NormvizError, ParameterError, ReadError
+from normviz.images import Image
+from normviz.methods import METHODS
+from normviz.pipeline import (
+    KNOWN,
+    MEASURED_AFTER_RESIZE,
+    MEASURED_AT_FULL_SIZE,
+    STEPS,
+    FittedPipeline,
+    Pipeline,
+    Stage,
+    Step,
+    StepStatistics,
+    from_json,
+    order_effect,
+    remarks,
+    statistics_along,
+)
+from normviz.pipeline.method import Normalize
+
+# Statistics along the way are taken on at most this many images, evenly spread, at full size.
+MOST_IMAGES = 16
+
+MOST_STEPS = 12
+
+_SHOWN = 320
+"""Longer side of a stage's picture on screen, in px."""
+
+_FIRST = KNOWN["resnet50"].pipeline
+
+_EXAMPLES = {
+    "after_resize": ("Your set's mean and std, measured after resizing", MEASURED_AFTER_RESIZE),
+    "full_size": ("Your set's mean and std, measured at full size", MEASURED_AT_FULL_SIZE),
+}
+
+
+def _starts() -> dict[str, tuple[str, Pipeline]]:
+    known = {key: (one.title, one.pipeline) for key, one in KNOWN.items()}
+    return {**known, **_EXAMPLES}
+
+
+def page(shared: Frame) -> None:
+    """Draw the steps, what each makes of an image and of the set, and another order beside it."""
+    say_source(shared)
+    if not len(shared.collection):
+        st.info(NONE_READABLE)
+        return
+    _body(shared)
+
+
+@st.fragment
+def _body(shared: Frame) -> None:
+    name = keys.PIPELINE.name
+    st.session_state.setdefault(name, st.query_params.get(name) or _text(_FIRST))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pipeline_controls"):
+        with st.container(width=420):
+            starts = {key: title for key, (title, _) in _starts().items()}
+            st.selectbox(
+                "Start from",
+                list(starts),
+                format_func=starts.get,
+                index=None,
+                placeholder="A published model's preprocessing …",
+                key="pipeline_start",
+                on_change=_start,
+                help="Replaces the steps below.",
+            )
+        with st.container(width=300):
+            index, image = _image(shared)
+    text = st.session_state[keys.PIPELINE.name]
+    pipeline, wrong = _parsed(text)
+    problem = st.session_state.pop("pipeline_problem", "") or wrong
+    if problem:
+        st.warning(plain(problem))
+    images = _images(shared)
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        _steps(pipeline)
+        _as_json()
+    with right:
+        if image is None:
+            st.info("This image could not be read; choose another one.")
+            return
+        fitted, failed = _as_far_as_it_goes(shared, pipeline, images, image)
+        if failed:
+            st.warning(plain(failed), icon=":material/block:")
+        _stages(fitted, image, shared.collection.titles[index])
+        for said in remarks(pipeline):
+            if said != failed:
+                st.warning(plain(said), icon=":material/rule:")
+        _along(shared, fitted, images)
+        if not failed:
+            _other_order(pipeline, images)
+            _code(fitted)
+
+
+def _as_far_as_it_goes(
+    shared: Frame, pipeline: Pipeline, images: list[Image], image: Image
+) -> tuple[FittedPipeline, str]:
+    """The longest part of the pipeline that works on the image, and why the rest does not."""
+    failed = ""
+    for length in range(len(pipeline.steps), 0, -1):
+        part = Pipeline(pipeline.steps[:length])
+        try:
+            fitted = _fitted(shared, part, images)
+            list(fitted.stages(image))
+            return fitted, failed
+        except NormvizError as error:
+            failed = str(error)
+    return Pipeline().fit(), failed
+
+
+# ---------------------------------------------------------------------------------- the steps
+
+
+def _text(pipeline: Pipeline) -> str:
+    return pipeline.to_json()
+
+
+def _parsed(text: str) -> tuple[Pipeline, str]:
+    """The pipeline of the text; an empty one and the reason when it is none."""
+    try:
+        found = from_json(text)
+    except ParameterError as error:
+        return Pipeline(), f"These steps cannot be read: {error}"
+    return (found.pipeline if isinstance(found, FittedPipeline) else found), ""
+
+
+def _start() -> None:
+    chosen = st.session_state["pipeline_start"]
+    if chosen in _starts():
+        st.session_state[keys.PIPELINE.name] = _text(_starts()[chosen][1])
+
+
+def _changed(change: Callable[[list[Step]], None]) -> None:
+    """Apply a change to the steps; what a step refuses is said, and the steps stay."""
+    steps = list(_parsed(st.session_state[keys.PIPELINE.name])[0].steps)
+    try:
+        change(steps)
+        st.session_state[keys.PIPELINE.name] = _text(Pipeline(tuple(steps)))
+    except (ParameterError, ValueError) as error:
+        st.session_state["pipeline_problem"] = str(error)
+
+
+def _steps(pipeline: Pipeline) -> None:
+    st.markdown("**Steps**")
+    for at, step in enumerate(pipeline.steps):
+        with st.container(border=True, key=f"step_{at}"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+                st.markdown(f"**{at + 1}. {plain(step.about.title)}**", help=step.about.summary)
+                last = len(pipeline.steps) - 1
+                _button("arrow_upward", f"Move step {at + 1} up", at > 0, partial(_swap, at - 1))
+                _button("arrow_downward", f"Move step {at + 1} down", at < last, partial(_swap, at))
+                _button("close", f"Remove step {at + 1}", True, partial(_remove, at))
+            if isinstance(step, Normalize):
+                _method_of(at, step)
+            else:
+                _fields(at, step, partial(_set_field, at))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=220):
+            names = {key: kind.about.title for key, kind in STEPS.items()}
+            picked = st.selectbox("Add a step", list(names), format_func=names.get, key="step_add")
+        st.button(
+            "Add",
+            on_click=_changed,
+            args=(lambda steps: steps.append(STEPS[picked]()),),
+            disabled=len(pipeline.steps) >= MOST_STEPS,
+        )
+
+
+def _button(icon: str, label: str, on: bool, change: Callable[[list[Step]], None]) -> None:
+    # The words are for screen readers and tooltips; style.py shows the icon alone.
+    st.button(
+        label,
+        icon=f":material/{icon}:",
+        help=label,
+        key=f"icon {label}",
+        type="tertiary",
+        disabled=not on,
+        on_click=_changed,
+        args=(change,),
+    )
+
+
+def _swap(at: int, steps: list[Step]) -> None:
+    steps[at], steps[at + 1] = steps[at + 1], steps[at]
+
+
+def _remove(at: int, steps: list[Step]) -> None:
+    del steps[at]
+
+
+def _set_field(at: int, name: str, value: Any, steps: list[Step]) -> None:
+    steps[at] = dataclasses.replace(steps[at], **{name: value})
+
+
+def _set_method_field(at: int, name: str, value: Any, steps: list[Step]) -> None:
+    step = steps[at]
+    assert isinstance(step, Normalize)
+    steps[at] = Normalize(dataclasses.replace(step.method, **{name: value}))
+
+
+def _set_method(at: int, key: str, steps: list[Step]) -> None:
+    steps[at] = Normalize(METHODS[key]())
+
+
+def _method_of(at: int, step: Normalize) -> None:
+    key = f"step {at} method"
+    st.session_state[key] = step.method.key
+    st.selectbox(
+        "Method",
+        list(METHODS),
+        format_func=lambda name: METHODS[name].about.short,
+        key=key,
+        on_change=lambda: _changed(partial(_set_method, at, st.session_state[key])),
+    )
+    _fields(at, step.method, partial(_set_method_field, at))
+
+
+def _fields(at: int, owner: Any, setter: Callable[[str, Any, list[Step]], None]) -> None:
+    """One widget a parameter, whose value always is the step's own."""
+    for spec in dataclasses.fields(owner):
+        facts, value = spec.metadata, getattr(owner, spec.name)
+        key = f"step {at} {type(owner).__name__} {spec.name}"
+        if isinstance(value, tuple):
+            st.session_state[key] = ", ".join(f"{one:.10g}" for one in value)
+        else:
+            st.session_state[key] = value
+        label = f"{facts['label']} ({facts['unit']})" if facts["unit"] else facts["label"]
+        change = partial(_take, key, spec, setter)
+        if facts["choices"] is not None:
+            st.selectbox(
+                label,
+                list(facts["choices"]),
+                format_func=facts["choices"].get,
+                help=facts["help"],
+                key=key,
+                on_change=change,
+            )
+        elif isinstance(value, tuple):
+            st.text_input(label, help=facts["help"], key=key, on_change=change)
+        else:
+            kind = type(value)
+            st.number_input(
+                label,
+                kind(facts["low"]),
+                kind(facts["high"]),
+                step=kind(facts["step"]),
+                format="%d" if kind is int else "%.6g",
+                help=facts["help"],
+                key=key,
+                on_change=change,
+            )
+
+
+def _take(key: str, spec: dataclasses.Field, setter: Callable[..., None]) -> None:
+    value = st.session_state[key]
+    if isinstance(spec.default, tuple):
+        try:
+            value = tuple(float(part) for part in str(value).replace(";", ",").split(","))
+        except ValueError:
+            st.session_state["pipeline_problem"] = (
+                f"{spec.metadata['label']}: “{value}” is no list of numbers. Write one number, or "
+                "three with commas between them."
+            )
+            return
+    _changed(partial(setter, spec.name, value))
+
+
+def _as_json() -> None:
+    place = st.expander("As JSON", key="pipeline_json", on_change="rerun")
+    with place:
+        st.text_area(
+            "Steps as JSON",
+            key=keys.PIPELINE.name,
+            bind="query-params",
+            height=320,
+            help="Edit or paste; the steps follow. It also stands in the page's address.",
+        )
+
+
+# ------------------------------------------------------------------------- what they make of it
+
+
+def _image(shared: Frame) -> tuple[int, Image | None]:
+    titles = shared.collection.titles[:100]
+    names = {f"{at}. {title}": at - 1 for at, title in enumerate(titles, start=1)}
+    index = names[menu(keys.PIPELINE_IMAGE, "Image", {name: name for name in names})]
+    try:
+        return index, lit(shared.collection.image(index), shared.light)
+    except ReadError:
+        return index, None
+
+
+def _images(shared: Frame) -> list[Image]:
+    collection = shared.collection
+    found = []
+    for index in range(0, len(collection), max(1, -(-len(collection) // MOST_IMAGES))):
+        try:
+            found.append(collection.image(index))
+        except ReadError:
+            continue
+    return found
+
+
+def _fitted(shared: Frame, pipeline: Pipeline, images: list[Image]) -> FittedPipeline:
+    key = ("pipeline", shared.collection.key, len(images), pipeline)
+    return remembered(key, lambda: pipeline.fit(images))
+
+
+def _stages(fitted: FittedPipeline, image: Image, title: str) -> None:
+    stages = list(fitted.stages(image))
+    last = stages[-1].pixels
+    st.markdown(
+        "#### "
+        + plain(
+            f"{len(fitted.pipeline.steps)} steps turn “{title}” from {image.width} × "
+            f"{image.height} px with values {image.value_range.low:g} to "
+            f"{image.value_range.high:g} into {last.shape[1]} × {last.shape[0]} px with values "
+            f"{last.min():.3g} to {last.max():.3g}.".replace(" -", " −")
+        )
+    )
+    for start in range(0, len(stages), 3):
+        for place, at in zip(st.columns(3), range(start, len(stages)), strict=False):
+            if at < len(stages):
+                with place:
+                    _stage(at, stages[at])
+
+
+def _stage(at: int, stage: Stage) -> None:
+    pixels = stage.pixels.astype(np.float32)
+    span = stage.value_range
+    low, high = span if span else (float(pixels.min()), float(pixels.max()))
+    shown = to_bytes(pixels, (low, high) if high > low else (low - 0.5, low + 0.5))
+    name = stage.step.words() if stage.step else "As read"
+    stream = io.BytesIO()
+    picture = PillowImage.fromarray(shown.squeeze(2) if shown.shape[2] == 1 else shown)
+    # Small results are shown as they are; large ones as reduced copies.
+    picture.thumbnail((_SHOWN, _SHOWN))
+    picture.save(stream, "PNG", compress_level=1)
+    st.image(stream.getvalue(), output_format="PNG", alt=f"After step {at}: {name}")
+    mean, std = (
+        ", ".join(f"{value:.3g}" for value in values)
+        for values in (pixels.mean(axis=(0, 1), dtype=np.float64), pixels.std(axis=(0, 1)))
+    )
+    scale = f"black {low:g}, white {high:g}" if span else f"stretched {low:.3g} to {high:.3g}"
+    st.markdown(f"**{plain(f'{at}. {name}' if at else name)}**")
+    st.caption(
+        plain(
+            f"{pixels.shape[1]} × {pixels.shape[0]} px; mean {mean}; std {std}; shown {scale}."
+        ).replace(" \\-", " −")
+    )
+
+
+def _along(shared: Frame, fitted: FittedPipeline, images: list[Image]) -> None:
+    st.subheader("The set along the way", anchor=False)
+    found = remembered(
+        ("along", shared.collection.key, len(images), fitted.pipeline),
+        lambda: statistics_along(fitted, images),
+    )
+    st.markdown(_table(found))
+    st.caption(
+        plain(
+            f"Every pixel of {len(images)} of {len(shared.collection)} images of "
+            f"{shared.collection.title}, at full size, without the light of the sliders. Std is "
+            "pooled; where a value range is left, both also as fractions of it."
+        )
+    )
+
+
+def _table(along: tuple[StepStatistics, ...]) -> str:
+    lines = ["| after | mean | std | mean, 0–1 | std, 0–1 |", "|---|---|---|---|---|"]
+    for one in along:
+        cells = [_listed(one.mean), _listed(one.std), "", ""]
+        if one.value_range is not None:
+            cells[2:] = [_listed(one.fraction_mean), _listed(one.fraction_std)]
+        lines.append(f"| {plain(one.after)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _listed(values: np.ndarray) -> str:
+    return ", ".join(f"{value:.4g}".replace("-", "−") for value in values)
+
+
+def _other_order(pipeline: Pipeline, images: list[Image]) -> None:
+    others = _orders(pipeline)
+    if not others:
+        return
+    st.subheader("Does the order matter?", anchor=False)
+    names = {name: name for name in others}
+    with st.container(width=520):
+        picked = menu(keys.OTHER_ORDER, "Compare with", names, "The same steps in another order.")
+    other = others[picked]
+    try:
+        effect = remembered(
+            ("order", tuple(image.digest for image in images), pipeline, other),
+            lambda: order_effect(images, pipeline, other),
+        )
+    except NormvizError as error:
+        st.warning(plain(str(error)))
+        return
+    st.markdown(f"**{plain(effect.sentence).replace(chr(92) + '-', '−')}**")
+    with st.expander("The other order, step by step"):
+        st.markdown(_table(effect.second))
+
+
+def _orders(pipeline: Pipeline) -> Mapping[str, Pipeline]:
+    """Each pair of neighbours swapped; a fitted method first, measured at full size."""
+    found = {}
+    steps = list(pipeline.steps)
+    for at, step in enumerate(steps):
+        if at and isinstance(step, Normalize) and step.method.about.fits_on:
+            moved = [step, *steps[:at], *steps[at + 1 :]]
+            found[f"step {at + 1} first: “{step.words()}” at full size"] = Pipeline(tuple(moved))
+    # The last ones first: what comes after a normalization tends to matter most.
+    for at in reversed(range(len(steps) - 1)):
+        swapped = [*steps]
+        _swap(at, swapped)
+        name = f"steps {at + 1} and {at + 2} swapped: “{steps[at + 1].words()}” first"
+        found[name] = Pipeline(tuple(swapped))
+    return found
+
+
+def _code(fitted: FittedPipeline) -> None:
+    place = st.expander("Code that does the same", key="pipeline_code", on_change="rerun")
+    if not place.open:
+        return
+    with place:
+        for target, title in (("numpy", "NumPy"), ("torchvision", "PyTorch (torchvision v2)")):
+            st.markdown(f"**{title}**")
+            try:
+                st.code(fitted.code(target), language="python", wrap_lines=True)
+            except ParameterError as error:
+                st.caption(plain(str(error)))
+        st.download_button(
+            "Steps and fitted numbers (JSON)",
+            fitted.to_json,
+            file_name="pipeline.json",
+            on_click="ignore",
+            key="take pipeline",
+        )
