@@ -1,0 +1,28 @@
+"""No definition changes unnoticed: every method against what it gave when it was last looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import normviz as nv
+from tests.golden.make import FILE, PHOTOS, rows, stored
+
+GOLDEN = stored()
+
+
+@pytest.mark.parametrize("key", nv.METHODS)
+def test_a_method_gives_what_it_gave(key):
+    found = rows(key)
+    for name in PHOTOS:
+        assert f"{key}/{name}" in GOLDEN, (
+            f"{key} has no golden rows: look at its output, then run python -m tests.golden.make"
+        )
+        golden = GOLDEN[f"{key}/{name}"]
+        reach = np.ptp(golden)
+        np.testing.assert_allclose(found[name], golden, rtol=1e-6, atol=1e-6 * reach)
+
+
+def test_nothing_is_kept_of_methods_that_are_gone():
+    assert {name.partition("/")[0] for name in GOLDEN} == set(nv.METHODS)
+    assert FILE.stat().st_size < 500_000
