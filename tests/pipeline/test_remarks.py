@@ -167,6 +167,8 @@ def test_each_mistake_is_one_sentence(steps, kind, sentence):
         ([Scale(), Scale(2.0, -1.0)], BYTES),
         ([Scale(), MeanStd(0.5, 0.5)], BYTES),
         ([Scale(), MeanStd(0, 1)], BYTES),
+        ([MeanStd(0, 1)], BYTES),
+        ([MeanStd(0.5, 255)], BYTES),
         ([Scale(), MeanStd(), CentreCrop(8)], BYTES),
         ([Resize(256, "longer"), CentreCrop(224)], BYTES),
         ([CentreCrop(224), Resize(32), ToRGB()], BYTES),
