@@ -236,17 +236,19 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
         return {"NumPy, float32": (run, 1e-3), "OpenCV meanStdDev, NumPy": (opencv, 1e-4)}
 
     def whitened():
-        matrix = constants["matrix"] if "matrix" in constants else None
-        if matrix is None:
-            return {}
-        m = f32(np.hstack([matrix / 255, -(matrix @ constants["mean"])[:, None]]))
+        black, *columns = fitted.reference(np.vstack([np.zeros((1, 3)), np.eye(3)])[None])[0]
+        matrix = np.stack([column - black for column in columns] + [255 * black], axis=1)
+        m = f32(matrix / 255)
         return {"cv2.transform": (lambda: cv2.transform(pixels.astype(f32), m), 1e-4)}
 
     def position():
-        from normviz.images import resized
+        mean_image = f32(255 * constants["mean_image"])
 
-        template = f32(255 * resized(constants["mean_image"], *pixels.shape[:2]))
-        return {"cv2.subtract": (lambda: cv2.subtract(pixels, template, dtype=cv2.CV_32F), 1e-4)}
+        def run():
+            template = cv2.resize(mean_image, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            return cv2.subtract(pixels, template, dtype=cv2.CV_32F)
+
+        return {"cv2.resize, cv2.subtract": (run, 1e-4)}
 
     def gains(of):
         def run():
