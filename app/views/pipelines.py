@@ -383,19 +383,16 @@ def _along(shared: Frame, fitted: FittedPipeline, images: list[Image]) -> None:
     st.caption(
         plain(
             f"Every pixel of {len(images)} of {len(shared.collection)} images of "
-            f"{shared.collection.title}, at full size, without the light of the sliders. Std is "
-            "pooled; where a value range is left, both also as fractions of it."
+            f"{shared.collection.title}, at full size, without the light of the sliders; R, G, B, "
+            "in the unit of the values there. Std is pooled."
         )
     )
 
 
 def _table(along: tuple[StepStatistics, ...]) -> str:
-    lines = ["| after | mean | std | mean, 0–1 | std, 0–1 |", "|---|---|---|---|---|"]
+    lines = ["| after | mean | std |", "|---|---|---|"]
     for one in along:
-        cells = [_listed(one.mean), _listed(one.std), "", ""]
-        if one.value_range is not None:
-            cells[2:] = [_listed(one.fraction_mean), _listed(one.fraction_std)]
-        lines.append(f"| {plain(one.after)} | {' | '.join(cells)} |")
+        lines.append(f"| {plain(one.after)} | {_listed(one.mean)} | {_listed(one.std)} |")
     return "\n".join(lines)
 
 
