@@ -130,7 +130,7 @@ def _order(step: MeanStd, name: str, turned: bool) -> Iterator[str]:
     fractions = np.array(step.mean) / (255 if max(step.mean) > _UNIT_SPAN else 1)
     for preset in PRESETS.values():
         colour = preset.fraction_mean
-        if len(colour) != 3 or np.ptp(colour) < 0.01:
+        if preset.folklore or len(colour) != 3 or np.ptp(colour) < 0.01:
             continue
         wrong = colour if turned else colour[::-1]
         if np.abs(fractions - wrong).max() < 2e-3:
