@@ -24,6 +24,7 @@ RANKS = {
     "normviz.statistics": 4,
     "normviz.methods": 5,
     "normviz.pipeline": 6,
+    "normviz.imports": 7,
     "normviz.networks": 7,
     "normviz.observe": 7,
     "normviz.lab": 8,

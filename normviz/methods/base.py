@@ -95,6 +95,16 @@ class ChannelNumbers(Protocol):
     def fraction_std(self) -> np.ndarray: ...
 
 
+class PositionNumbers(Protocol):
+    """What methods of a mean image ask for: statistics of a set, or an imported mean image."""
+
+    @property
+    def fraction_mean_image(self) -> np.ndarray: ...
+
+    @property
+    def fraction_std_image(self) -> np.ndarray: ...
+
+
 @dataclass(frozen=True, eq=False)
 class Affine:
     """One gain and bias a channel on the pixel's own levels: y = gain · level + bias."""

@@ -18,8 +18,10 @@ TARGETS = {
 }
 
 
-def constants_code(target: str, gain: np.ndarray, bias: np.ndarray) -> str:
+def constants_code(target: str, gain: np.ndarray, bias: np.ndarray, *, turned: bool = False) -> str:
     """Return code for y = gain · x / 255 + bias, written as (x / 255 − mean) / std.
+
+    With ``turned`` the code turns RGB to BGR first, and gain and bias are those of B, G, R.
 
     >>> print(constants_code("torchvision", np.array([2.0]), np.array([-1.0])))
     import torch
@@ -36,48 +38,54 @@ def constants_code(target: str, gain: np.ndarray, bias: np.ndarray) -> str:
     gain, bias = np.broadcast_arrays(np.atleast_1d(gain), np.atleast_1d(bias))
     # Subtracting from zero gives no minus zero.
     mean, std = _listed(0.0 - bias / gain), _listed(1 / gain)
-    numbers = f"# Of values in 0…1, channels as in the image\nMEAN = {mean}\nSTD = {std}"
+    order = "B, G, R" if turned else "channels as in the image"
+    numbers = f"# Of values in 0…1, {order}\nMEAN = {mean}\nSTD = {std}"
     if target == "numpy":
+        image = "image[..., ::-1]" if turned else "image"
         return f"""import numpy as np
 
 {numbers}
 
 
 def normalize(image):
-    return ((image / 255.0 - np.array(MEAN)) / np.array(STD)).astype(np.float32)
+    return (({image} / 255.0 - np.array(MEAN)) / np.array(STD)).astype(np.float32)
 """
     if target == "torchvision":
+        steps = "v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)"
+        turn = "# RGB to BGR\nTURN = v2.Lambda(lambda image: image.flip(-3))\n" if turned else ""
         return f"""import torch
 from torchvision.transforms import v2
 
 {numbers}
-
+{turn}
 # image: uint8 tensor (C, H, W)
-normalize = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)])
+normalize = v2.Compose([{"TURN, " if turned else ""}{steps}])
 """
     if target == "albumentations":
         # A list of one number fits grey images only; a plain number fits all.
         given = "mean=MEAN, std=STD" if len(gain) > 1 else "mean=MEAN[0], std=STD[0]"
+        image = "np.ascontiguousarray(image[..., ::-1])" if turned else "image"
+        more = "import numpy as np\n" if turned else ""
         return f"""import albumentations as A
-
+{more}
 {numbers}
 TRANSFORM = A.Normalize({given}, max_pixel_value=255.0)
 
 
 def normalize(image):
-    return TRANSFORM(image=image)["image"]
+    return TRANSFORM(image={image})["image"]
 """
     return f"""import keras
 import numpy as np
 
-# y = SCALE * x + OFFSET, one of each a channel, channels last
+# y = SCALE * x + OFFSET, one of each a channel{", B, G, R" * turned}, channels last
 SCALE = {_listed(gain / 255)}
 OFFSET = {_listed(bias)}
 LAYER = keras.layers.Rescaling(SCALE, OFFSET)
 
 
 def normalize(image):
-    return LAYER(image[np.newaxis].astype("float32"))[0]
+    return LAYER(image[np.newaxis{", ..., ::-1" * turned}].astype("float32"))[0]
 """
 
 

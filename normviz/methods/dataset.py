@@ -10,12 +10,37 @@ import numpy as np
 
 from normviz.errors import NotFittedError
 from normviz.images import resized
-from normviz.methods.base import About, ChannelNumbers, Method, Source, parameter
+from normviz.methods.base import (
+    About,
+    ChannelNumbers,
+    Method,
+    PositionNumbers,
+    Source,
+    parameter,
+)
 from normviz.methods.code import stored_constants
-from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.image import ImageStatistics
 
 SCALES = {255: "0–255", 1: "0–1"}
+PLACEMENTS = {"resize": "Resized to the image", "crop": "Its centre cut out"}
+_PLACEMENT_HELP = (
+    "How a mean image of another size meets the image: resized to it, as pycaffe does, or cut out "
+    "of its centre, as Caffe's C++ does; where the image is larger, the mean image is first "
+    "enlarged, in proportion, until it covers it."
+)
+_PLACEMENT_LIBRARIES = (
+    (
+        "pycaffe Transformer.set_mean",
+        "Resizes the mean image to the network's input, bilinear and without averaging over what "
+        "it skips; here shrinking averages areas. A smooth mean image hardly shows it.",
+    ),
+    (
+        "Caffe DataTransformer (C++)",
+        "Cuts image and mean image at the same place, and refuses an image whose size before "
+        "the crop is not the mean image's; here the centre that the image covers is taken, and a "
+        "mean image that is too small is enlarged first.",
+    ),
+)
 
 QUESTION = Source(
     "Why do we normalize images by subtracting the dataset's image mean and not the current "
@@ -161,7 +186,7 @@ class DatasetMeanImage(Method):
         formula=r"y_{hwc} = x_{hwc} - M_{hwc}",
         summary=(
             "Subtracts at each position the mean over all training images there; the mean image "
-            "is resized to the picture."
+            "is resized to the picture, or its centre cut out."
         ),
         sources=(
             Source(
@@ -179,28 +204,31 @@ class DatasetMeanImage(Method):
         shuffles=False,
         invertible=True,
         used_by="AlexNet, CaffeNet, CNN_S, the MSRA ResNet",
+        libraries=_PLACEMENT_LIBRARIES,
     )
     scale: int = parameter(255, "Scale", "Units the difference is given in.", choices=SCALES)
+    placement: str = parameter("resize", "Mean image", _PLACEMENT_HELP, choices=PLACEMENTS)
 
-    def constants(self, numbers: DatasetStatistics | None) -> Mapping[str, np.ndarray]:
+    def constants(self, numbers: PositionNumbers | None) -> Mapping[str, np.ndarray]:
         return {"mean_image": _position_numbers(self, numbers).fraction_mean_image}
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return self.scale * (u - _fitted_to(u, constants["mean_image"]))
+        return self.scale * (u - _fitted_to(u, constants["mean_image"], self.placement))
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return y / self.scale + _fitted_to(y, constants["mean_image"])
+        return y / self.scale + _fitted_to(y, constants["mean_image"], self.placement)
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         y = f"    y = {self.scale} * (image / 255.0 - at_size(MEAN_IMAGE, image))\n"
-        return _position_code(target, ["mean_image"], y)
+        return _position_code(target, ["mean_image"], self.placement, y)
 
 
 @dataclass(frozen=True)
 class DatasetPixelZScore(Method):
     """z-score of each feature: y = (u − M) / max(S, ε) at every position and channel.
 
-    M and S are taken at the side that the set was scanned at, and resized to the image.
+    M and S are taken at the side that the set was scanned at, and resized to the image, or their
+    centre is cut out.
 
     >>> from normviz.images import image_of
     >>> from normviz.statistics import scan
@@ -218,7 +246,8 @@ class DatasetPixelZScore(Method):
         formula=r"y_{hwc} = \frac{x_{hwc} - M_{hwc}}{\max(S_{hwc}, \varepsilon)}",
         summary=(
             "Treats each position of each channel as a feature and standardizes it over the "
-            "dataset, as tabular data are; mean and std image are resized to the picture."
+            "dataset, as tabular data are; mean and std image are resized to the picture, or their "
+            "centre cut out."
         ),
         sources=(
             Source(
@@ -246,8 +275,9 @@ class DatasetPixelZScore(Method):
         high=0.2,
         step=0.001,
     )
+    placement: str = parameter("resize", "Mean and std image", _PLACEMENT_HELP, choices=PLACEMENTS)
 
-    def constants(self, numbers: DatasetStatistics | None) -> Mapping[str, np.ndarray]:
+    def constants(self, numbers: PositionNumbers | None) -> Mapping[str, np.ndarray]:
         numbers = _position_numbers(self, numbers)
         return {
             "mean_image": numbers.fraction_mean_image,
@@ -255,40 +285,79 @@ class DatasetPixelZScore(Method):
         }
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return (u - _fitted_to(u, constants["mean_image"])) / self._divisor(u, constants)
+        mean = _fitted_to(u, constants["mean_image"], self.placement)
+        return (u - mean) / self._divisor(u, constants)
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return y * self._divisor(y, constants) + _fitted_to(y, constants["mean_image"])
+        mean = _fitted_to(y, constants["mean_image"], self.placement)
+        return y * self._divisor(y, constants) + mean
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         lines = """    centred = image / 255.0 - at_size(MEAN_IMAGE, image)
     y = centred / np.maximum(at_size(STD_IMAGE, image), FLOOR)
 """
         more = f"FLOOR = {self.epsilon!r}\n"
-        return _position_code(target, ["mean_image", "std_image"], lines, more)
+        return _position_code(target, ["mean_image", "std_image"], self.placement, lines, more)
 
     def _divisor(self, like: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return np.maximum(_fitted_to(like, constants["std_image"]), self.epsilon)
+        std = _fitted_to(like, constants["std_image"], self.placement)
+        return np.maximum(std, self.epsilon)
 
 
-def _position_numbers(method: Method, numbers: Any) -> DatasetStatistics:
-    if not isinstance(method.need(numbers), DatasetStatistics):
+def _position_numbers(method: Method, numbers: Any) -> PositionNumbers:
+    # Of the class, since asking the object would compute the image, and may refuse.
+    if not hasattr(type(method.need(numbers)), "fraction_mean_image"):
         raise NotFittedError(
             f"{method.about.title} needs a mean image, and a preset holds only one number a "
-            "channel. Fit it on images."
+            "channel. Fit it on images, or on a mean image that is imported."
         )
     return numbers
 
 
-def _fitted_to(image: np.ndarray, template: np.ndarray) -> np.ndarray:
-    """Resize a mean or std image to ``image`` (area or linear), in the image's float type."""
+def _fitted_to(image: np.ndarray, template: np.ndarray, placement: str) -> np.ndarray:
+    """Give a mean or std image the size of ``image``, in the image's float type.
+
+    "resize" averages areas or interpolates; "crop" takes the centre, and enlarges first what
+    would not cover the image.
+    """
     template = template.astype(image.dtype, copy=False)
+    height, width = image.shape[-3:-1]
     if template.shape[:2] == (1, 1):
         return np.broadcast_to(template, (*image.shape[:-1], template.shape[-1]))
-    return resized(template, image.shape[-3], image.shape[-2])
+    if placement == "resize":
+        return resized(template, height, width)
+    larger = max(height / template.shape[0], width / template.shape[1], 1.0)
+    rows = max(height, round(larger * template.shape[0]))
+    columns = max(width, round(larger * template.shape[1]))
+    template = resized(template, rows, columns)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return template[top : top + height, left : left + width]
 
 
-def _position_code(target: str, names: list[str], lines: str, more: str = "") -> str | None:
+_AT_SIZE = {
+    "resize": """def at_size(template, image):
+    height, width = image.shape[:2]
+    shrinks = height <= template.shape[0] and width <= template.shape[1]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(template, (width, height), interpolation=method).reshape(height, width, -1)
+""",
+    "crop": """def at_size(template, image):
+    height, width = image.shape[:2]
+    larger = max(height / template.shape[0], width / template.shape[1], 1.0)
+    rows = max(height, round(larger * template.shape[0]))
+    columns = max(width, round(larger * template.shape[1]))
+    if larger > 1:
+        template = cv2.resize(template, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    template = template.reshape(rows, columns, -1)
+    top, left = (rows - height) // 2, (columns - width) // 2
+    return template[top : top + height, left : left + width]
+""",
+}
+
+
+def _position_code(
+    target: str, names: list[str], placement: str, lines: str, more: str = ""
+) -> str | None:
     """Code that reads mean and std images from the fitted method's JSON, saved beside it.
 
     ``lines`` compute the result y, ``more`` are further constants.
@@ -302,12 +371,7 @@ import numpy as np
 
 {stored_constants(names)}{more}
 
-def at_size(template, image):
-    height, width = image.shape[:2]
-    shrinks = height <= template.shape[0] and width <= template.shape[1]
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(template, (width, height), interpolation=method).reshape(height, width, -1)
-
+{_AT_SIZE[placement]}
 
 def normalize(image):
 {lines}    return y.astype(np.float32)

@@ -132,7 +132,9 @@ def _order(step: MeanStd, name: str, turned: bool) -> Iterator[str]:
     off = {
         preset.title: np.abs(fractions - (colour if turned else colour[::-1])).max()
         for preset in PRESETS.values()
-        if len(colour := preset.fraction_mean) == 3 and np.ptp(colour) >= 0.01
+        if not preset.folklore
+        and len(colour := preset.fraction_mean) == 3
+        and np.ptp(colour) >= 0.01
     }
     nearest = min(off, key=lambda title: off[title])
     if off[nearest] < 2e-3:

@@ -1,0 +1,191 @@
+"""Numbers written as Python, worked out without running anything."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from normviz.presets import PRESETS
+
+_MOST_NUMBERS = 16
+_MOST_NODES = 500
+_ARITHMETIC = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_WRAPPERS = {"array", "asarray", "tensor", "as_tensor", "FloatTensor", "Tensor", "tuple", "list"}
+_ARRAYS = _WRAPPERS - {"tuple", "list"}
+
+_NAMED = {
+    "IMAGENET_DEFAULT": "imagenet",
+    "IMAGENET_STANDARD": "half",
+    "IMAGENET_INCEPTION": "half",
+    "IMAGENET_DPN": "dpn",
+    "OPENAI_CLIP": "clip",
+    "OPENAI_DATASET": "clip",
+    "IMAGENET": "imagenet",
+}
+NAMES: Mapping[str, tuple[float, ...]] = {
+    f"{name}_{which.upper()}": getattr(PRESETS[key], which)
+    for name, key in _NAMED.items()
+    for which in ("mean", "std")
+}
+"""Constants that timm, OpenCLIP and Hugging Face import by name."""
+
+
+class _Array(tuple):
+    """A list that arithmetic goes through number by number."""
+
+
+def parsed_call(text: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments of "(…)" as plain values: numbers, tuples of them, strings, None.
+
+    Raises :class:`ValueError` that says what cannot be worked out.
+
+    >>> parsed_call("([x / 255 for x in (51, 102)], std=[0.5] * 3)")
+    ([(0.2, 0.4)], {'std': (0.5, 0.5, 0.5)})
+    """
+    call = _parsed(f"f{text}")
+    assert isinstance(call, ast.Call)
+    if any(isinstance(arg, ast.Starred) for arg in call.args):
+        raise ValueError("it unpacks a variable with *")
+    plain = [_value(arg, NAMES) for arg in call.args]
+    named = {word.arg: _value(word.value, NAMES) for word in call.keywords if word.arg}
+    if len(named) < len(call.keywords):
+        raise ValueError("it unpacks a variable with **")
+    return plain, named
+
+
+def parsed_value(text: str) -> Any:
+    """Return the value of one expression; see :func:`parsed_call`.
+
+    >>> parsed_value("123.675 / 255")
+    0.485
+    """
+    return _value(_parsed(text), NAMES)
+
+
+def numbers_in(value: Any) -> tuple[float, ...] | None:
+    """Return a number or a list of numbers as a tuple of floats, None for anything else."""
+    listed = value if isinstance(value, (tuple, list)) else (value,)
+    if not 1 <= len(listed) <= _MOST_NUMBERS:
+        return None
+    if any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in listed):
+        return None
+    try:
+        done = tuple(map(float, listed))
+    except OverflowError:
+        return None
+    return done if all(map(math.isfinite, done)) else None
+
+
+def balanced(text: str, start: int) -> str:
+    """Return the bracket that opens at ``start`` up to its end; "" where it does not end."""
+    depth, quote = 0, ""
+    for position in range(start, len(text)):
+        letter = text[position]
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter in "([{":
+            depth += 1
+        elif letter in ")]}":
+            depth -= 1
+            if depth == 0:
+                return text[start : position + 1]
+    return ""
+
+
+def _parsed(text: str) -> ast.expr:
+    for attempt in (text, re.sub(r"(?<=[\d.])\s+(?=[-\d.])", ", ", text)):
+        # NumPy prints a list without commas; the second attempt puts them in.
+        try:
+            tree = ast.parse(attempt.strip(), mode="eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        if sum(1 for _ in ast.walk(tree)) > _MOST_NODES:
+            raise ValueError("it is longer than a mean and a std need")
+        return tree.body
+    raise ValueError("it is not written as Python")
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Name(name):
+            if name in names:
+                return names[name]
+            raise ValueError(f"it uses the variable {name}, whose value is not in the text")
+        case ast.Attribute(attr=name):
+            if name in NAMES:
+                return NAMES[name]
+            raise ValueError(f"it uses {name}, whose value is not in the text")
+        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
+            value = _value(operand, names)
+            return _each(lambda a: -a if isinstance(sign, ast.USub) else a, value)
+        case ast.List(elts) | ast.Tuple(elts):
+            return _short(tuple(_value(one, names) for one in elts))
+        case ast.ListComp(elt, [loop]) | ast.GeneratorExp(elt, [loop]):
+            if loop.ifs or not isinstance(loop.target, ast.Name):
+                raise ValueError("it holds a loop that is not understood")
+            over = _value(loop.iter, names)
+            if not isinstance(over, tuple):
+                raise ValueError("it loops over something that is no list of numbers")
+            own = loop.target.id
+            return _short(tuple(_value(elt, {**names, own: one}) for one in over))
+        case ast.Call(func, [first, *_]):
+            word = getattr(func, "attr", getattr(func, "id", ""))
+            if word not in _WRAPPERS:
+                raise ValueError(f"it calls {word or 'a function'}(), which is not run here")
+            inner = _value(first, names)
+            return _Array(inner) if word in _ARRAYS and isinstance(inner, tuple) else inner
+        case ast.BinOp(left, sign, right):
+            return _combined(_value(left, names), sign, _value(right, names))
+    raise ValueError("it holds more than numbers, lists and arithmetic")
+
+
+def _combined(left: Any, sign: ast.operator, right: Any) -> Any:
+    if type(sign) not in _ARITHMETIC:
+        raise ValueError("it holds an operation other than + − × ÷")
+    do = _ARITHMETIC[type(sign)]
+    for one, other in ((left, right), (right, left)):
+        # [0.5] * 3 repeats a list, np.array([0.5]) * 3 multiplies it.
+        if type(one) is tuple and isinstance(other, int) and isinstance(sign, ast.Mult):
+            if not 0 < other * len(one) <= _MOST_NUMBERS:
+                raise ValueError("it repeats a list too often")
+            return one * other
+    try:
+        if isinstance(left, tuple) and isinstance(right, tuple):
+            if len(left) != len(right):
+                raise ValueError("it combines lists of different lengths")
+            return _Array(do(a, b) for a, b in zip(left, right, strict=True))
+        if isinstance(left, tuple):
+            return _Array(do(a, right) for a in left)
+        if isinstance(right, tuple):
+            return _Array(do(left, b) for b in right)
+        if not all(isinstance(one, (int, float)) for one in (left, right)):
+            raise ValueError("it calculates with something that is no number")
+        return do(left, right)
+    except (ArithmeticError, TypeError):
+        raise ValueError("its arithmetic has no result") from None
+
+
+def _each(do: Any, value: Any) -> Any:
+    try:
+        return _Array(map(do, value)) if isinstance(value, tuple) else do(value)
+    except TypeError:
+        raise ValueError("it calculates with something that is no number") from None
+
+
+def _short(values: tuple) -> tuple:
+    if len(values) > _MOST_NUMBERS:
+        raise ValueError(f"it holds a list of {len(values)}, longer than any image has channels")
+    return values
