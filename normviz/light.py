@@ -27,7 +27,7 @@ QUANTILES = 1024
 """How many equally likely shot-noise outcomes each 8-bit level of a channel is given."""
 
 # Rows: X, Y, Z (D65 white) to linear R, G, B; IEC 61966-2-1, four decimals as printed there.
-_XYZ_TO_RGB = np.array(
+XYZ_TO_RGB = np.array(
     [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
 )
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -205,8 +205,8 @@ def tint(kelvin: float) -> np.ndarray:
     """
     if kelvin == NEUTRAL_KELVIN:
         return np.ones(3)
-    ratio = (_XYZ_TO_RGB @ _xyz(*chromaticity(kelvin))) / (
-        _XYZ_TO_RGB @ _xyz(*chromaticity(NEUTRAL_KELVIN))
+    ratio = (XYZ_TO_RGB @ _xyz(*chromaticity(kelvin))) / (
+        XYZ_TO_RGB @ _xyz(*chromaticity(NEUTRAL_KELVIN))
     )
     return ratio / (_LUMINANCE @ ratio)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.image import _fractions, _own
+from normviz.statistics.counts import Counts
 from normviz.statistics.image import ImageStatistics
 
 
@@ -188,3 +190,198 @@ def normalize(image):
     return x * ops.where(white > 0, 1 / white, 1.0)
 """
         return None
+
+
+def _minkowski(values: np.ndarray, p: float, weights: np.ndarray | None = None) -> np.ndarray:
+    """(mean of vᵖ)^(1/p) down the first axis, scaled by the largest so that nothing underflows."""
+    top = values.max(axis=0)
+    powers = np.power(np.divide(values, top, out=np.zeros_like(values), where=top > 0), p)
+    mean = powers.mean(axis=0) if weights is None else (weights * powers).sum(axis=0)
+    return top * mean ** (1 / p)
+
+
+def _gain_code(lines: str, imports: str = "import numpy as np") -> str:
+    """Code of a gain a channel; ``lines`` compute ``light`` ``(C,)`` from x, fractions."""
+    return f"""{imports}
+
+
+def normalize(image):
+    x = image / 255.0
+{lines}
+    gain = np.divide(light.mean(), light, out=np.ones_like(light), where=light > 0)
+    return (x * gain).astype(np.float32)
+"""
+
+
+@dataclass(frozen=True)
+class ShadesOfGrey(Method):
+    """Scale each channel so that its Minkowski mean is grey: y_c = u_c · ē / e_c, e_c = ‖u_c‖_p.
+
+    e_c = (mean of u_cᵖ)^(1/p) and ē their mean. p = 1 is grey world; with growing p the brightest
+    pixels decide, as in white patch.
+
+    >>> x = np.array([[[40, 20, 60]]], np.uint8)
+    >>> (255 * ShadesOfGrey().fit()(x)).round(3).ravel()
+    array([40., 40., 40.], dtype=float32)
+    """
+
+    key = "shades_of_grey"
+    about = About(
+        title="Shades of grey",
+        short="shades of grey",
+        scope="image",
+        reduces=("H", "W"),
+        formula=(
+            r"y_c = x_c\, \frac{\overline{e}}{e_c}, \quad"
+            r" e_c = \left(\tfrac{1}{HW}\sum_{h,w} x_{hwc}^{\,p}\right)^{1/p}"
+        ),
+        summary=(
+            "Takes the light's colour from a Minkowski mean of each channel, between grey world "
+            "(all pixels alike) and white patch (the brightest alone), and scales it to grey."
+        ),
+        sources=(
+            Source(
+                "Finlayson and Trezzi 2004, Shades of gray and colour constancy",
+                "https://library.imaging.org/cic/articles/12/1/art00008",
+            ),
+        ),
+        invariances=frozenset({"colour_cast"}),
+        loses="the image's average colour, bright pixels counted more",
+        flat="becomes grey of the same mean; a black channel stays black",
+        unit="0–1",
+        nominal=(0.0, 1.0),
+        used_by="Colour constancy benchmarks, dermoscopy (skin lesion) pipelines with p = 6",
+    )
+    p: float = parameter(
+        6.0, "p", "1 is grey world; the larger, the more bright pixels count.", 1.0, 20.0, 0.5
+    )
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        light = _minkowski(u.reshape(-1, u.shape[2]).astype(np.float64), self.p)
+        return u * _ratio(light.mean(), light).astype(u.dtype)
+
+    def coefficients(
+        self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        image = _own(image)
+        if not isinstance(image.summary, Counts):
+            return None
+        shares = image.summary.table.T / (image.height * image.width)
+        span = image.value_range.span
+        levels = np.broadcast_to(np.arange(span + 1)[:, np.newaxis] / span, shares.shape)
+        light = _minkowski(np.where(shares > 0, levels, 0), self.p, shares)
+        return _ratio(light.mean(), light), np.zeros_like(light)
+
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
+        if target != "numpy":
+            return None
+        return _gain_code(f"    light = (x**{self.p!r}).mean(axis=(0, 1)) ** (1 / {self.p!r})")
+
+
+@dataclass(frozen=True)
+class GreyEdge(Method):
+    """Scale each channel so that its edges are grey: y_c = u_c · ē / e_c, e_c = ‖ |∂ⁿ(G∗u_c)| ‖_p.
+
+    The image is smoothed by a Gaussian, differentiated (central differences, borders mirrored
+    without repeating the edge pixel), and the Minkowski mean of the derivative's size is taken.
+
+    >>> x = np.array([[[40, 20, 60], [80, 40, 120], [120, 60, 180]]] * 4, np.uint8)
+    >>> y = GreyEdge().fit()(x)
+    >>> bool(np.ptp(y, axis=2).max() < 1e-6)
+    True
+    """
+
+    key = "grey_edge"
+    about = About(
+        title="Grey edge",
+        short="grey edge",
+        scope="image",
+        reduces=("H", "W"),
+        formula=(
+            r"y_c = x_c\, \frac{\overline{e}}{e_c}, \quad e_c = \left(\tfrac{1}{HW}\sum_{h,w}"
+            r" \left|\partial^n (G_\sigma * x_c)\right|^p\right)^{1/p}"
+        ),
+        summary=(
+            "Takes the light's colour from the edges of the image, assuming that differences "
+            "between neighbours are grey on average, and scales the channels accordingly."
+        ),
+        sources=(
+            Source(
+                "van de Weijer, Gevers and Gijsenij 2007, Edge-based color constancy",
+                "https://doi.org/10.1109/TIP.2007.901808",
+            ),
+        ),
+        invariances=frozenset({"colour_cast"}),
+        loses="the average colour of the image's edges",
+        flat="stays as it is: without edges nothing is known of the light",
+        unit="0–1",
+        nominal=(0.0, 1.0),
+        shuffles=False,
+        used_by="Colour constancy benchmarks, surveillance and driving cameras",
+    )
+    order: int = parameter(
+        1,
+        "Derivative",
+        "Edges (first) or lines and corners (second).",
+        choices={1: "1st", 2: "2nd"},
+    )
+    p: float = parameter(6.0, "p", "The larger, the more strong edges count.", 1.0, 20.0, 0.5)
+    sigma: float = parameter(
+        1.0, "σ", "Of the Gaussian that smooths first.", 0.5, 10.0, 0.5, unit="px"
+    )
+
+    def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        light = self._light(u.astype(np.float64))
+        return u * _ratio(light.mean(), light).astype(u.dtype)
+
+    def _light(self, u: np.ndarray) -> np.ndarray:
+        smooth = cv2.GaussianBlur(u, (0, 0), self.sigma, borderType=cv2.BORDER_REFLECT_101)
+
+        def slope(x: np.ndarray, across: int, down: int) -> np.ndarray:
+            return cv2.Sobel(x, -1, across, down, ksize=1, borderType=cv2.BORDER_REFLECT_101)
+
+        if self.order == 1:
+            square = slope(smooth, 1, 0) ** 2 + slope(smooth, 0, 1) ** 2
+        else:
+            mixed = slope(slope(smooth, 1, 0), 0, 1) / 4
+            square = slope(smooth, 2, 0) ** 2 + 4 * mixed**2 + slope(smooth, 0, 2) ** 2
+        size = np.sqrt(square).reshape(-1, u.shape[2])
+        # Differences this small are rounding: a flat channel has no edges.
+        size[size < 1e-12] = 0
+        return _minkowski(size, self.p)
+
+    def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
+        if target != "numpy":
+            return None
+        square = "slope(smooth, 1, 0) ** 2 + slope(smooth, 0, 1) ** 2"
+        if self.order == 2:
+            square = (
+                "(\n        slope(smooth, 2, 0) ** 2\n"
+                "        + 4 * (slope(slope(smooth, 1, 0), 0, 1) / 4) ** 2\n"
+                "        + slope(smooth, 0, 2) ** 2\n    )"
+            )
+        return f"""import cv2
+import numpy as np
+
+P = {self.p!r}
+SIGMA = {self.sigma!r}
+
+
+def slope(x, across, down):
+    y = cv2.Sobel(x, -1, across, down, ksize=1, borderType=cv2.BORDER_REFLECT_101)
+    return y.reshape(x.shape)
+
+
+def normalize(image):
+    x = image / 255.0
+    smooth = cv2.GaussianBlur(x, (0, 0), SIGMA, borderType=cv2.BORDER_REFLECT_101)
+    smooth = smooth.reshape(x.shape)
+    square = {square}
+    size = np.sqrt(square)
+    size[size < 1e-12] = 0
+    top = size.max(axis=(0, 1))
+    shares = np.divide(size, top, out=np.zeros_like(size), where=top > 0)
+    light = top * (shares**P).mean(axis=(0, 1)) ** (1 / P)
+    gain = np.divide(light.mean(), light, out=np.ones_like(light), where=light > 0)
+    return (x * gain).astype(np.float32)
+"""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from normviz.methods.adaptation import VonKries
 from normviz.methods.base import Method
 from normviz.methods.batch import BatchZScore
 from normviz.methods.clahe import CLAHE
-from normviz.methods.colour import GreyWorld, WhitePatch
+from normviz.methods.colour import GreyEdge, GreyWorld, ShadesOfGrey, WhitePatch
+from normviz.methods.colour_spaces import Decorrelated, Opponent
 from normviz.methods.curve import Equalize, Gamma, Logarithm, MatchHistogram
 from normviz.methods.dataset import (
     DatasetMean,
@@ -25,7 +27,9 @@ from normviz.methods.local import (
 )
 from normviz.methods.norms import GlobalContrast, UnitL2, UnitMax
 from normviz.methods.published import Published
+from normviz.methods.retinex import MultiScaleRetinex, SingleScaleRetinex
 from normviz.methods.stretch import ChannelMinMax, MinMax, PercentileStretch, Robust
+from normviz.methods.transfer import Macenko, Reinhard
 from normviz.methods.whitening import ColourPCA, ColourZCA, ImagePCA, ImageZCA, PatchZCA
 
 FAMILIES: dict[str, tuple[type[Method], ...]] = {
@@ -52,7 +56,19 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
         DivisiveNormalization,
         LocalResponse,
     ),
-    "Colour": (GreyWorld, WhitePatch),
+    "Colour": (
+        GreyWorld,
+        WhitePatch,
+        ShadesOfGrey,
+        GreyEdge,
+        VonKries,
+        Opponent,
+        Decorrelated,
+        Reinhard,
+        Macenko,
+        SingleScaleRetinex,
+        MultiScaleRetinex,
+    ),
     "Whitening": (ColourPCA, ColourZCA, PatchZCA, ImagePCA, ImageZCA),
     "Published": (Published,),
 }

@@ -33,7 +33,11 @@ def photo(height=17, width=11, channels=3, seed=0) -> np.ndarray:
 def fitted(key: str, channels: int = 3):
     images = [nv.image_of(photo(channels=channels, seed=seed)) for seed in range(3)]
     kind = nv.METHODS[key]
-    method = kind(preset="mnist") if key == "published" and channels == 1 else kind()
+    # The small test photo is all within one surround of 80 px, whose mean no shuffling changes.
+    given = {"retinex_ssr": {"sigma": 2.0}}.get(key, {})
+    if key == "published" and channels == 1:
+        given = {"preset": "mnist"}
+    method = kind(**given)
     return method.fit(numbers_for(method, images))
 
 
@@ -119,7 +123,8 @@ def test_affine_says_what_the_call_does(key, dtype):
     pair = method.affine(nv.image_statistics(image))
     if pair is None:
         # A stretch that is cut off is a curve, and exact ranks of floats need their pixels.
-        ranked = key == "percentile_stretch" or (key == "robust" and dtype == np.float32)
+        ranked = key == "percentile_stretch"
+        ranked |= key in ("robust", "shades_of_grey") and dtype == np.float32
         assert type(method.method).coefficients is nv.Method.coefficients or ranked
         return
     expected = image.pixels.astype(float) * pair.gain + pair.bias
