@@ -33,6 +33,9 @@ METHODS = Key(
 )
 FIT_ON = Key("fit", "loaded")
 FIT_UPLOAD = Key("fit_upload", None, shareable=False)
+CONSTANTS_TEXT = Key("constants", "")
+CONSTANTS_FILE = Key("constants_file", None, shareable=False)
+CONSTANTS_ORDER = Key("order", "")
 
 MAPPING = Key("map", "stretch")
 SCALE = Key("scale", "method")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import streamlit as st
@@ -24,9 +25,10 @@ from app.text import plain
 from normviz.display import MAPPINGS, SCALES
 from normviz.errors import NormvizError
 from normviz.images import Image
+from normviz.imports import EXPECTED, read_normalization
 from normviz.light import Light
 from normviz.methods import METHODS, Fitted, Method
-from normviz.presets import PRESETS
+from normviz.presets import MEAN_IMAGES, PRESETS
 from normviz.read.sampled import LONGEST, MOST, sampled
 from normviz.samples import SAMPLE_SETS, SAMPLES
 
@@ -70,6 +72,8 @@ class Selection:
     mapping: str
     scale: str
     fit_on: str
+    constants_of: str = ""
+    """Whose constants dataset methods use, where they are no statistics of images."""
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -131,6 +135,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     options = {"loaded": "The loaded images", "upload": "Another set: my files"}
     options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SAMPLE_SETS}
     options |= {f"photo:{key}": f"One photo: {photo.title}" for key, photo in SAMPLES.items()}
+    options["constants"] = "Constants from a file or a text"
     options |= {f"preset:{key}": f"Preset: {preset.title}" for key, preset in PRESETS.items()}
     chosen = menu(
         keys.FIT_ON,
@@ -142,9 +147,14 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     kind, _, name = chosen.partition(":")
     if kind == "preset":
         preset = PRESETS[name]
-        numbers = Numbers(chosen, preset, f"preset {preset.title}")
-        st.caption(" ".join([_in_use(numbers), f"Source: {preset.source}.", preset.note]))
-        return numbers, ""
+        if preset.folklore:
+            st.warning(plain(preset.note), icon=":material/history_edu:")
+        where = f"[{plain(preset.source)}]({preset.url})" if preset.url else plain(preset.source)
+        note = "" if preset.folklore else preset.note
+        st.caption(f"{plain(preset.words())} Source: {where}. {plain(note)}")
+        return Numbers(chosen, preset, f"preset {preset.title}"), ""
+    if kind == "constants":
+        return _imported()
     other = collection
     if kind == "set":
         other = samples(name)
@@ -161,6 +171,43 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
         return None, f"No image of {other.title} could be read."
     st.caption(plain(f"{_in_use(numbers)} {numbers.words}."))
     return numbers, ""
+
+
+def _imported() -> tuple[Numbers | None, str]:
+    """Draw the ways to bring constants, and read what is brought."""
+    file = st.file_uploader(
+        "File",
+        key=keys.CONSTANTS_FILE.name,
+        help=f"{'; '.join(EXPECTED)}. For models with a mean image, such as "
+        f"{', '.join(one.title for one in MEAN_IMAGES.values())}, their file is needed.",
+    )
+    text = st.text_area(
+        "Or as text",
+        key=keys.CONSTANTS_TEXT.name,
+        bind="query-params",
+        height=80,
+        placeholder="Normalize(mean=[0.485, …], std=[0.229, …]), caffe, ResNet50 …",
+        help="Of torchvision or Albumentations, a Keras mode or architecture, or a config.",
+    )
+    order = choice(
+        keys.CONSTANTS_ORDER,
+        "Channel order",
+        {"": "As usual for it", "RGB": "RGB", "BGR": "BGR"},
+        "Where the source does not say it: Caffe's numbers are BGR, others RGB.",
+    )
+    if file is None and not text.strip():
+        return None, "Bring a file or a text with constants in the sidebar."
+    name, data = (file.name, file.getvalue()) if file is not None else ("the text", text)
+    try:
+        found = read_normalization(name, data, order)
+    except NormvizError as error:
+        st.warning(plain(str(error)))
+        return None, str(error)
+    st.caption(plain(found.words))
+    for problem in found.problems:
+        st.warning(plain(problem))
+    digest = blake2b(data.encode() if isinstance(data, str) else data, digest_size=16).hexdigest()
+    return Numbers(f"constants:{order}:{digest}", found.numbers, found.kind), ""
 
 
 def _in_use(numbers: Numbers) -> str:
@@ -209,7 +256,7 @@ def column_of(name: str, method: Method, numbers: Numbers | None, missing: str) 
     words = numbers.words
     if wants == "images":
         if numbers.collection is None:
-            said = f"{method.about.title} is fitted on images, and {words} holds none."
+            said = f"{method.about.title} is fitted on images, and “{words}” holds none."
             return Column(name, method, None, words, f"{said} Choose images under “Fit on”.")
         words += f" (at most {MOST}, as copies of up to {LONGEST} px)"
     try:

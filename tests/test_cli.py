@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 import normviz as nv
 from normviz.cli import DONE, FAILED, PARTLY, USAGE, main
+from normviz.pipeline import from_json as pipeline_from_json
 
 
 @pytest.fixture
@@ -72,6 +73,12 @@ def test_an_unreadable_file_is_named_and_the_others_go_on(folder, capsys):
         ("apply x --method lcn --set window=wide --out o", USAGE, "whole number from 3 to 63"),
         ("apply x --method lcn --set w=8 --out o", USAGE, "lcn has window"),
         ("apply x --method lcn --set window --out o", USAGE, "write NAME=VALUE"),
+        ("apply x --out o", USAGE, "one of the arguments --method --pipeline is required"),
+        ("apply x --method lcn --pipeline known:dinov2 --out o", USAGE, "not allowed with"),
+        ("apply x --pipeline known:dinov2 --set size=8 --out o", USAGE, "--set is for --method"),
+        ("apply x --pipeline known:mine --out o", USAGE, "no known:mine; there are resnet50, "),
+        ("apply x --pipeline nowhere.json --out o", FAILED, "nowhere.json: No such file"),
+        ("stats x --pipeline known:mine", USAGE, "there is no known:mine"),
     ],
 )
 def test_failures_are_one_sentence(arguments, code, sentence, capsys, tmp_path, monkeypatch):
@@ -194,6 +201,121 @@ def test_a_mean_image_is_written_beside_the_record(folder, tmp_path):
         np.testing.assert_array_equal(images["mean"], stats.fraction_mean_image)
         np.testing.assert_array_equal(images["std"], stats.fraction_std_image)
         assert images["mean"].shape == (8, 8, 3)
+
+
+def pipeline_file(tmp_path, *steps):
+    path = tmp_path / "steps.json"
+    path.write_text(nv.Pipeline(steps).to_json())
+    return str(path)
+
+
+def test_stats_measures_what_comes_out_of_a_pipeline(folder, tmp_path, capsys):
+    steps = nv.STEPS["resize"](8), nv.STEPS["centre_crop"](6)
+    path = pipeline_file(tmp_path, *steps)
+    assert main(["stats", str(folder), "--pipeline", path, "--json"]) == DONE
+    record = json.loads(capsys.readouterr().out)
+    fitted = nv.Pipeline(steps).fit()
+    photos = list(nv.read(str(folder)))
+    pixels = np.concatenate([fitted(photo).reshape(-1, 3) for photo in photos]).astype(float)
+    np.testing.assert_allclose(record["mean"], pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(record["std"]["pooled"], pixels.std(axis=0), rtol=1e-12)
+    assert record["exact"] and record["value_range"] == [0, 255] and record["images"] == 2
+    words = "resize 8 (shorter side, bilinear, Pillow) → centre crop 6"
+    assert record["transform"] == words
+    assert [step["step"] for step in record["pipeline"]["steps"]] == ["resize", "centre_crop"]
+    assert main(["stats", str(folder), "--pipeline", path]) == DONE
+    said = capsys.readouterr().out
+    assert said.startswith(f"after {words}\n2 images") and "torchvision, on fractions" in said
+
+
+def test_stats_fits_a_pipeline_and_needs_no_value_range(folder, tmp_path, capsys):
+    zscore = nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]())
+    path = pipeline_file(tmp_path, nv.STEPS["resize"](8), zscore)
+    out = tmp_path / "stats.json"
+    assert main(["stats", str(folder), "--pipeline", path, "--out", str(out)]) == DONE
+    record = json.loads(out.read_text())
+    np.testing.assert_allclose(record["mean"], 0, atol=1e-6)
+    np.testing.assert_allclose(record["std"]["pooled"], 1, rtol=1e-6)
+    assert record["value_range"] == [min(record["min"]), max(record["max"])]
+    assert main(["stats", str(folder), "--pipeline", path]) == DONE
+    assert "torchvision" not in capsys.readouterr().out
+
+
+def test_apply_runs_a_pipeline_and_keeps_it_fitted(folder, tmp_path):
+    zscore = nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]())
+    path = pipeline_file(tmp_path, nv.STEPS["resize"](8), zscore)
+    arguments = ["apply", str(folder), "--pipeline", path, "--out"]
+    assert main([*arguments, str(tmp_path / "out")]) == DONE
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["fitted_on"] == "these images" and manifest["transform"].startswith("resize 8")
+    stored = tmp_path / "out" / "pipeline.json"
+    fitted = pipeline_from_json(stored.read_text())
+    photos = nv.read(str(folder))
+    for entry, photo in zip(manifest["images"], photos, strict=True):
+        values = np.load(tmp_path / "out" / entry["file"], allow_pickle=False)
+        np.testing.assert_array_equal(values, fitted(photo))
+    # Fitted once, used on others: the numbers stay.
+    one = str(folder / "cat")
+    for number, more in enumerate(([], ["--fit-on", str(folder)])):
+        source = str(stored) if not more else path
+        out = str(tmp_path / f"again{number}")
+        assert main(["apply", one, "--pipeline", source, "--out", out, *more]) == DONE
+        (file,) = json.loads((tmp_path / f"again{number}" / "manifest.json").read_text())["images"]
+        values = np.load(tmp_path / f"again{number}" / file["file"], allow_pickle=False)
+        np.testing.assert_array_equal(values, fitted(photos[0]))
+
+
+def test_apply_knows_published_preprocessing(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--pipeline", "known:resnet50", "--format", "png"]
+    assert main([*arguments, "--out", str(out)]) == DONE
+    entries = json.loads((out / "manifest.json").read_text())["images"]
+    assert [entry["shape"] for entry in entries] == [[224, 224, 3]] * 2
+    with PillowImage.open(out / entries[0]["file"]) as picture:
+        assert picture.size == (224, 224)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("steps", "fit_on", "code", "sentence"),
+    [
+        (["scale", "scale"], None, DONE, "Step 2 “÷ 255” is given 0…1, not 0…255"),
+        (["mean_std", "to_uint8"], None, USAGE, "Step 2 “round to 8 bits” needs values with"),
+        (["scale"], "preset:imagenet", USAGE, "takes no numbers from a set; leave --fit-on out"),
+        (["normalize"], "preset:imagenet", USAGE, "a pipeline is fitted on images"),
+    ],
+)
+def test_what_a_pipeline_says_against_itself(
+    folder, tmp_path, capsys, steps, fit_on, code, sentence
+):
+    made = [nv.STEPS[key]() for key in steps]
+    if steps == ["normalize"]:
+        made = [nv.STEPS["normalize"](nv.METHODS["dataset_mean"]())]
+    arguments = ["apply", str(folder), "--pipeline", pipeline_file(tmp_path, *made)]
+    arguments += ["--out", str(tmp_path / "out")] + (["--fit-on", fit_on] if fit_on else [])
+    assert main(arguments) == code
+    said = capsys.readouterr().err
+    assert said.count(sentence) == 1 and "Traceback" not in said
+
+
+def test_a_grey_image_in_a_colour_pipeline_is_named(tmp_path, capsys):
+    PillowImage.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "grey.png")
+    path = pipeline_file(tmp_path, nv.STEPS["scale"](), nv.STEPS["mean_std"]())
+    out = str(tmp_path / "out")
+    assert main(["apply", str(tmp_path / "grey.png"), "--pipeline", path, "--out", out]) == FAILED
+    said = capsys.readouterr().err
+    assert "grey.png: Mean and std is for 3 channels" in said and "“to RGB” before it" in said
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [(b"{}", "expected a pipeline"), (b"\xff\xfe", "this is no text; a pipeline is JSON")],
+)
+def test_a_file_that_is_no_pipeline_is_named(tmp_path, capsys, data, sentence):
+    (tmp_path / "steps.json").write_bytes(data)
+    path = str(tmp_path / "steps.json")
+    assert main(["stats", "x", "--pipeline", path]) == USAGE
+    assert f"steps.json: {sentence}" in capsys.readouterr().err
 
 
 def test_methods_lists_the_registry(capsys):

@@ -63,7 +63,8 @@ def _body(
     longest = LONGEST_OF_ONE if len(rows) == 1 else LONGEST_OF_MANY
     columns = columns_of(methods, numbers, missing)
     words = numbers.words if numbers else missing
-    chosen = Selection(collection, rows, columns, light, longest, *display, words)
+    whose = numbers.words if numbers and numbers.collection is None else ""
+    chosen = Selection(collection, rows, columns, light, longest, *display, words, whose)
     if not rows:
         st.info(NONE_READABLE)
         return
@@ -119,8 +120,8 @@ def _headline(chosen: Selection) -> str:
         bright, dark = (measured(chosen, row, column) for row in (day, night))
         if isinstance(bright, Ranges) and isinstance(dark, Ranges):
             about = column.method.about
-            preset = about.scope == "dataset" and chosen.fit_on.startswith("preset ")
-            whose = f"Constants of {chosen.fit_on.removeprefix('preset ')}" if preset else ""
+            given = chosen.constants_of if about.scope == "dataset" else ""
+            whose = f"Constants of {given.removeprefix('preset ')}" if given else ""
             pairs.append(
                 Pair(
                     column.name,

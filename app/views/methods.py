@@ -145,8 +145,8 @@ def _gallery(shared: Frame, row: Row) -> None:
         )
     gallery.show(items, key="gallery", on_choice=_open)
     st.caption(
-        "Each picture is stretched between its own lowest and highest value, and made from a "
-        f"copy of at most {THUMBNAIL} px; parameters are the defaults."
+        "Each picture is stretched between its own percentiles 0.5 and 99.5, and made from a copy "
+        f"of at most {THUMBNAIL} px; parameters are the defaults."
     )
 
 
@@ -165,7 +165,8 @@ def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
             values = normalized_copy(row.image, shared.light, THUMBNAIL, fitted)
         except NormvizError as error:
             return str(error)
-        low, high = float(values.min()), float(values.max())
+        # One outlier would leave a small picture all grey.
+        low, high = (float(end) for end in np.percentile(values, (0.5, 99.5)))
         return _webp(to_bytes(values, (low, high) if high > low else (low - 0.5, low + 0.5)))
 
     return remembered(("thumbnail", row.image.digest, shared.light, name_of(fitted)), build)

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from app import axes, keys, viewer
-from app.cached import lit_copy, remembered
+from app.cached import lit, remembered
 from app.controls import configured_norm, menu, several, slider, whole
 from app.frame import Frame, say_source
 from app.text import plain
@@ -17,7 +17,7 @@ from app.views.compare import NONE_READABLE
 from normviz.errors import NormvizError, ReadError
 from normviz.figures import train_and_eval
 from normviz.figures.theme import NORM_COLOURS
-from normviz.images import as_rgb, image_of, resized
+from normviz.images import as_rgb, resized
 from normviz.methods import FEATURE_NORMS, METHODS, FeatureNorm, compare_train_eval
 from normviz.methods.features import FEATURE_TARGETS
 from normviz.networks import mobilenet_v2_convolution, pre_activations
@@ -86,14 +86,14 @@ def _batch(shared: Frame) -> tuple[list[str], np.ndarray]:
             image = collection.image(index)
         except ReadError:
             continue
-        copy = as_rgb(lit_copy(image, light, 2 * SIDE))
 
-        def build(copy=copy) -> np.ndarray:
-            square = image_of(resized(copy.pixels, SIDE, SIDE), copy.value_range)
-            return pre_activations(layer, imagenet(square.pixels, square.value_range))
+        def build(image=image) -> np.ndarray:
+            seen = as_rgb(lit(image, light))
+            square = resized(seen.pixels, SIDE, SIDE)
+            return pre_activations(layer, imagenet(square, seen.value_range))
 
         titles.append(collection.titles[index])
-        maps.append(remembered(("maps", copy.digest), build))
+        maps.append(remembered(("maps", image.digest, light), build))
     return titles, np.stack(maps) if maps else np.empty((0, 1, 1, 1), np.float32)
 
 

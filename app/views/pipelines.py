@@ -21,6 +21,7 @@ from app.views.compare import NONE_READABLE
 from normviz.display import to_bytes
 from normviz.errors import NormvizError, ParameterError, ReadError
 from normviz.images import Image
+from normviz.imports import read_normalization
 from normviz.methods import METHODS
 from normviz.pipeline import (
     KNOWN,
@@ -93,6 +94,8 @@ def _body(shared: Frame) -> None:
     problem = st.session_state.pop("pipeline_problem", "") or wrong
     if problem:
         st.warning(plain(problem))
+    if said := st.session_state.pop("pipeline_said", ""):
+        st.info(plain(said))
     images = _images(shared)
     left, right = st.columns([1, 2], gap="large")
     with left:
@@ -151,6 +154,27 @@ def _start() -> None:
     chosen = st.session_state["pipeline_start"]
     if chosen in _starts():
         st.session_state[keys.PIPELINE.name] = _text(_starts()[chosen][1])
+
+
+def _from_file() -> None:
+    """Take the steps of an uploaded pipeline, or of another library's config."""
+    file = st.session_state["pipeline_file"]
+    if file is None:
+        return
+    data = file.getvalue()
+    pipeline, _ = _parsed(data.decode("utf-8", "replace"))
+    words = ""
+    try:
+        if not pipeline.steps:
+            found = read_normalization(file.name, data)
+            words = " ".join([found.words, *found.problems])
+            if found.pipeline is None:
+                raise ParameterError(f"{words} It says no steps.")
+            pipeline = found.pipeline
+        st.session_state[keys.PIPELINE.name] = _text(pipeline)
+        st.session_state["pipeline_said"] = words
+    except NormvizError as error:
+        st.session_state["pipeline_problem"] = str(error)
 
 
 def _changed(change: Callable[[list[Step]], None]) -> None:
@@ -289,8 +313,14 @@ def _take(key: str, spec: dataclasses.Field, setter: Callable[..., None]) -> Non
 
 
 def _as_json() -> None:
-    place = st.expander("As JSON", key="pipeline_json", on_change="rerun")
-    with place:
+    with st.expander("As JSON, or from a file", key="pipeline_json"):
+        st.file_uploader(
+            "Read the steps from a file",
+            key="pipeline_file",
+            on_change=_from_file,
+            help="A pipeline's JSON, Hugging Face's preprocessor_config.json, timm's config.json, "
+            "or Normalize(…) of torchvision or Albumentations as text.",
+        )
         st.text_area(
             "Steps as JSON",
             key=keys.PIPELINE.name,
@@ -383,19 +413,16 @@ def _along(shared: Frame, fitted: FittedPipeline, images: list[Image]) -> None:
     st.caption(
         plain(
             f"Every pixel of {len(images)} of {len(shared.collection)} images of "
-            f"{shared.collection.title}, at full size, without the light of the sliders. Std is "
-            "pooled; where a value range is left, both also as fractions of it."
+            f"{shared.collection.title}, at full size, without the light of the sliders; R, G, B, "
+            "in the unit of the values there. Std is pooled."
         )
     )
 
 
 def _table(along: tuple[StepStatistics, ...]) -> str:
-    lines = ["| after | mean | std | mean, 0–1 | std, 0–1 |", "|---|---|---|---|---|"]
+    lines = ["| after | mean | std |", "|---|---|---|"]
     for one in along:
-        cells = [_listed(one.mean), _listed(one.std), "", ""]
-        if one.value_range is not None:
-            cells[2:] = [_listed(one.fraction_mean), _listed(one.fraction_std)]
-        lines.append(f"| {plain(one.after)} | {' | '.join(cells)} |")
+        lines.append(f"| {plain(one.after)} | {_listed(one.mean)} | {_listed(one.std)} |")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, Protocol
 
+import cv2
 import numpy as np
 
 from normviz.errors import NotFittedError, ParameterError, ShapeError
@@ -395,7 +396,7 @@ class Fitted:
         zero = span.low
         if "offset" in self.method.about.invariances:
             # Not seen by the method; without it float32 keeps all its digits for contrast.
-            zero = float(pixels.mean(dtype=np.float64))
+            zero = sum(cv2.mean(pixels)) / pixels.shape[2]
         u = kernels.affine(pixels, np.array(1 / span.span), np.array(-zero / span.span))
         return self.method.definition(u, self.constants).astype(np.float32, copy=False)
 

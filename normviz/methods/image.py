@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import QUESTION, SCALES
+from normviz.methods.kernels import affine
 from normviz.statistics.image import ImageStatistics
 
 
@@ -62,6 +64,12 @@ class ImageMean(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         _, _, mean, _ = _fractions(_own(image))
         return np.array([float(self.scale)]), np.array([-self.scale * mean])
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Without counting the levels: OpenCV adds bytes up exactly.
+        mean = sum(cv2.sumElems(pixels)) / pixels.size
+        gain = self.scale / 255
+        return affine(pixels, np.array([gain]), np.array([-gain * mean]))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":

@@ -39,7 +39,14 @@ def from_json(text: str) -> Fitted:
         _try(fitted)
     except ParameterError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, ShapeError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        ShapeError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ParameterError(f"the record of {kind.about.title} is damaged: {error}.") from None
     return fitted
 

@@ -44,8 +44,9 @@ def written(
         if own is None and fitted is not None and not above and kind.dtype == np.uint8:
             # Not one gain and bias: the method's own function, which takes 8-bit pixels.
             above = _function(target, fitted)
-            own = ["x = normalize(x)" if target == "numpy" else "normalize"]
-        if own is None or (own[-1:] == ["normalize"] and not above):
+            if above:
+                own = ["x = normalize(x)" if target == "numpy" else "normalize"]
+        if own is None:
             raise ParameterError(
                 f"step {number} “{step.words()}” has no code for {TARGETS[target]} here."
             )

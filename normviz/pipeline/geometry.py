@@ -122,7 +122,8 @@ class Resize(Step):
             (
                 "nearest",
                 "Pillow takes the pixel under the centre (NEAREST_EXACT in torchvision), OpenCV "
-                "the one under the corner (NEAREST): up to half an input step apart.",
+                "the one under the corner (NEAREST): up to half an input step apart. A centre "
+                "between two pixels (1 of 7 from 512 to 224) may get the other one in torchvision.",
             ),
             (
                 "Hugging Face image processors",
@@ -205,10 +206,13 @@ class Resize(Step):
             size = {
                 "both": f"({self.size}, {self.width or self.size})",
                 "shorter": str(self.size),
-                "longer": f"None, max_size={self.size}",
+                "longer": "None",
             }[self.side]
+            more = f", max_size={self.size}" if self.side == "longer" else ""
             name = f"v2.InterpolationMode.{mode}"
-            return [f"v2.Resize({size}, {name}, antialias={self.library == 'pillow'})"]
+            line = f"v2.Resize({size}, {name}{more}, antialias={self.library == 'pillow'})"
+            between = "# Where a centre lies between two pixels, Pillow may take the other one."
+            return [between, line] if mode == "NEAREST_EXACT" else [line]
         if self.side == "both":
             lines = [f"size = ({self.width or self.size}, {self.size})"]
         else:
@@ -220,9 +224,9 @@ class Resize(Step):
                 f"max(1, int({self.size} * height / side)))",
             ]
         if self.library == "opencv":
-            own = "" if kind.whole else ".astype(np.float32)"
-            call = f"cv2.resize(x{own}, size, interpolation=cv2.{filters.opencv_name})"
-            return [*lines, f"x = {call}.reshape(size[1], size[0], -1)"]
+            own = [] if kind.whole else ["x = x.astype(np.float32)"]
+            call = f"cv2.resize(x, size, interpolation=cv2.{filters.opencv_name})"
+            return [*lines, *own, f"x = {call}.reshape(size[1], size[0], -1)"]
         call = f"resize(size, Image.Resampling.{filters.pillow.name})"
         if kind.dtype == np.uint8:
             lines.append("picture = Image.fromarray(x if x.shape[2] == 3 else x[..., 0])")

@@ -109,7 +109,8 @@ def _mean_and_std(step: MeanStd, name: str, before: Kind, seen: _Seen) -> Iterat
     if span is not None and span.span >= _BYTE_SPAN and 0 < high <= 1 and std.max() <= 1:
         yield (
             f"{_capital(name)} has numbers for fractions 0…1, and values of {_shown(before)} "
-            f"arrive: white becomes {(span.high - mean[0]) / std[0]:.4g}. Scale by 1/255 before it."
+            f"arrive: white becomes {(span.high - mean[0]) / std[0]:.4g}. Scale by 1/{span.high:g} "
+            "before it."
         )
     if span is not None and span.span <= _UNIT_SPAN and high > _UNIT_SPAN:
         yield (
@@ -128,20 +129,21 @@ def _order(step: MeanStd, name: str, turned: bool) -> Iterator[str]:
     if len(step.mean) != 3:
         return
     fractions = np.array(step.mean) / (255 if max(step.mean) > _UNIT_SPAN else 1)
-    for preset in PRESETS.values():
-        colour = preset.fraction_mean
-        if preset.folklore or len(colour) != 3 or np.ptp(colour) < 0.01:
-            continue
-        wrong = colour if turned else colour[::-1]
-        if np.abs(fractions - wrong).max() < 2e-3:
-            has, gets = ("RGB", "BGR") if turned else ("BGR", "RGB")
-            yield (
-                f"{_capital(name)} has the mean of {preset.title} in {has} order, and {gets} "
-                "arrives: red and blue are mixed up. "
-                + ("Leave RGB ↔ BGR out" if turned else "Put RGB ↔ BGR before it")
-                + ", or reverse its numbers."
-            )
-            return
+    off = {
+        preset.title: np.abs(fractions - (colour if turned else colour[::-1])).max()
+        for preset in PRESETS.values()
+        if not preset.folklore
+        and len(colour := preset.fraction_mean) == 3
+        and np.ptp(colour) >= 0.01
+    }
+    nearest = min(off, key=lambda title: off[title])
+    if off[nearest] < 2e-3:
+        has, gets = ("RGB", "BGR") if turned else ("BGR", "RGB")
+        yield (
+            f"{_capital(name)} has the mean of {nearest} in {has} order, and {gets} arrives: red "
+            f"and blue are mixed up. {'Leave' if turned else 'Put'} RGB ↔ BGR "
+            f"{'out' if turned else 'before it'}, or reverse its numbers."
+        )
 
 
 def _size_changed(step: Resize | CentreCrop, name: str, before: Kind, seen: _Seen) -> Iterator[str]:

@@ -311,13 +311,14 @@ class ToBytes(Step):
         libraries=(
             (
                 "torchvision ToDtype(uint8, scale=True)",
-                "Cuts 255.999·x off instead of rounding: 0.5 becomes 127, and every other value "
-                "between two levels one level less.",
+                "Cuts 255.999·x off instead of rounding: a quarter of all values get another "
+                "level, one less in the dark half, one more in the bright; 0.5 becomes 127, not "
+                "128.",
             ),
             (
                 "Hugging Face to_pil_image",
-                "Cuts 255·x off: only 1.0 becomes 255, and an image that came from bytes can "
-                "lose a level by rounding of the fraction.",
+                "Cuts 255·x off: fractions that came from bytes are those bytes again, but what "
+                "lies between two levels becomes the lower one, half a level darker on average.",
             ),
         ),
     )
@@ -328,8 +329,9 @@ class ToBytes(Step):
         assert value_range is not None
         if pixels.dtype == np.uint8:
             return pixels
-        u = (pixels.astype(np.float64) - value_range.low) / value_range.span
-        return np.clip(np.rint(255 * u), 0, 255).astype(np.uint8)
+        gain = 255 / value_range.span
+        levels = pixels.astype(np.float64) * gain - gain * value_range.low
+        return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
 
     def after(self, kind: Kind) -> Kind:
         return Kind(np.dtype(np.uint8), BYTE_RANGE)
@@ -341,11 +343,17 @@ class ToBytes(Step):
         assert kind.value_range is not None
         if kind.dtype == np.uint8:
             return []
-        low, span = kind.value_range.low, kind.value_range.span
+        gain, bias = (
+            255 / kind.value_range.span,
+            -255 * kind.value_range.low / kind.value_range.span,
+        )
+        levels = f"x * {gain!r} + {bias!r}" if bias else f"x * {gain!r}"
         if target == "numpy":
             return [
-                f"u = (x.astype(np.float64) - {low!r}) / {span!r}",
-                "x = np.clip(np.rint(255 * u), 0, 255).astype(np.uint8)",
+                "x = x.astype(np.float64)",
+                f"x = np.clip(np.rint({levels}), 0, 255).astype(np.uint8)",
             ]
-        u = f"(x.to(torch.float64) - {low!r}) / {span!r}"
-        return [f"v2.Lambda(lambda x: (255 * ({u})).round().clamp(0, 255).to(torch.uint8))"]
+        return [
+            "v2.ToDtype(torch.float64)",
+            f"v2.Lambda(lambda x: ({levels}).round().clamp(0, 255).to(torch.uint8))",
+        ]

@@ -102,13 +102,14 @@ def test_address_brings_back_the_view(open_page):
 def test_screenshots_for_the_readme(open_page):
     folder = Path(os.environ.get("NORMVIZ_SCREENSHOTS") or ARTIFACTS)
     folder.mkdir(exist_ok=True)
-    for name, width, height, dark in (
-        ("compare", 1280, 900, False),
-        ("compare_dark", 1280, 900, True),
-        ("compare_wide", 1600, 1000, False),
-        ("compare_phone", 390, 844, False),
+    for name, path, width, height, dark in (
+        ("compare", "/", 1280, 900, False),
+        ("compare_dark", "/", 1280, 900, True),
+        ("compare_wide", "/", 1600, 1000, False),
+        ("compare_phone", "/", 390, 844, False),
+        ("methods", "/methods", 1280, 900, False),
     ):
-        page = open_page(width=width, height=height, dark=dark)
+        page = open_page(path, width=width, height=height, dark=dark)
         picture = folder / f"{name}.png"
         page.screenshot(path=str(picture))
         with PillowImage.open(picture) as image:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import struct
 import zipfile
 import zlib
+from urllib.parse import urlencode
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
 import normviz as nv
+from normviz.imports import read_normalization
 from normviz.light import Light
+from normviz.presets import PRESETS
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
@@ -209,3 +214,52 @@ def test_fit_on_another_set_and_on_a_preset(open_page):
     photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
     package = expected(photos, ("dataset_zscore", "image_mean"), [nv.image_of(other)])
     assert_same(numbers_on_screen(page), package)
+
+
+def test_constants_from_a_text_and_a_mean_image_from_a_file(open_page, tmp_path):
+    text = "A.Normalize(mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010))"
+    query = {"fit": "Constants from a file or a text", "constants": text}
+    query |= {"methods": ["dataset mean, std", "mean image"]}
+    page = open_page("/?" + urlencode(query, doseq=True))
+    photo = load_sample(SAMPLE_SETS["Day and night"][0])
+    done = nv.METHODS["dataset_zscore"]().fit(PRESETS["cifar10_folklore"])(photo.pixels)
+    screen = numbers_on_screen(page)
+    assert screen[0, "dataset_zscore", "G", "mean"] == pytest.approx(done[..., 1].mean(), abs=1e-4)
+    assert page.get_by_text("Folklore").count() >= 1
+    assert page.get_by_text("needs a mean image").count() >= 1
+
+    mean = np.random.default_rng(0).uniform(90, 130, (3, 256, 256)).astype(np.float32)
+    np.save(tmp_path / "ilsvrc_2012_mean.npy", mean)
+    place = page.locator(".st-key-constants_file input[type=file]")
+    place.set_input_files(str(tmp_path / "ilsvrc_2012_mean.npy"))
+    page.get_by_text("BGR").first.wait_for()
+    drawn(page)
+    rgb = mean[::-1].transpose(1, 2, 0)
+    shown = cv2.resize(rgb, photo.pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    expected = photo.pixels - shown
+    screen = numbers_on_screen(page)
+    for at, channel in enumerate("RGB"):
+        found = screen[0, "dataset_mean_image", channel, "mean"]
+        assert found == pytest.approx(expected[..., at].mean(), abs=1e-3)
+
+    (tmp_path / "holiday.npy").write_bytes(b"not an array")
+    place.set_input_files(str(tmp_path / "holiday.npy"))
+    page.get_by_text("no mean and std were found").first.wait_for()
+
+
+def test_steps_come_from_another_librarys_config(open_page, tmp_path):
+    config = {"size": 224, "resample": 3, "crop_size": 224, "do_center_crop": True}
+    config |= {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.25, 0.3], "do_normalize": True}
+    config |= {"do_resize": True, "feature_extractor_type": "CLIPFeatureExtractor"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    page = open_page("/pipelines")
+    page.get_by_text("As JSON, or from a file").click()
+    place = page.locator(".st-key-pipeline_file input[type=file]")
+    place.set_input_files(str(tmp_path / "preprocessor_config.json"))
+    page.wait_for_function("() => location.search.includes('pipeline=')")
+    settled(page)
+    photo = load_sample(SAMPLE_SETS["Day and night"][0])
+    steps = read_normalization("preprocessor_config.json", json.dumps(config)).pipeline
+    result = steps.fit()(photo)
+    ends = f"{result.min():.3g} to {result.max():.3g}".replace("-", "−")
+    assert ends in page.locator("h4").inner_text()

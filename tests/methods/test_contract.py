@@ -275,6 +275,7 @@ _LCN = '{"format": "normviz-fitted/1", "method": "lcn", "constants": {}, "parame
         _MEAN + '{"mean": {"shape": [1], "values": [1e999]}}}',
         _MEAN + '{"mean": {"shape": [], "values": [1]}}}',
         _MEAN + '{"mean": 1}}',
+        _MEAN + '{"mean": {"shape": [1], "values": [1' + 400 * "0" + "]}}}",
     ],
     ids=str.__len__,
 )

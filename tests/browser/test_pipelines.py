@@ -1,0 +1,156 @@
+"""The Pipelines and In-network pages against the package's own numbers."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+
+import normviz as nv
+from normviz.images import resized
+from normviz.methods import compare_train_eval
+from normviz.methods.features import FEATURE_NORMS
+from normviz.networks import mobilenet_v2_convolution, pre_activations
+from normviz.pipeline import KNOWN, order_effect, remarks, statistics_along
+from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
+from tests.browser.conftest import settled
+from tests.browser.screen import numbers_on_screen
+
+pytestmark = pytest.mark.browser
+
+NAMES = SAMPLE_SETS["Day and night"]
+PHOTOS = [load_sample(key) for key in NAMES]
+RESNET = KNOWN["resnet50"].pipeline
+
+
+def test_the_first_pipeline_is_a_real_models_and_its_numbers_are_true(open_page):
+    page = open_page("/pipelines")
+    result = RESNET.fit(PHOTOS)(PHOTOS[0])
+    said = page.locator("h4").inner_text()
+    assert f"into {result.shape[1]} × {result.shape[0]} px" in said
+    assert f"{result.min():.3g} to {result.max():.3g}".replace("-", "−") in said
+    assert page.locator("[data-testid=stImage] img").count() == len(RESNET.steps) + 1
+    rows = page.locator("[data-testid=stMarkdown] table").first.locator("tbody tr")
+    for row, one in zip(rows.all(), statistics_along(RESNET, PHOTOS), strict=True):
+        cells = row.locator("td").all_inner_texts()
+        assert cells[0] == one.after
+        mean, std = (
+            ", ".join(f"{v:.4g}".replace("-", "−") for v in x) for x in (one.mean, one.std)
+        )
+        assert cells[1:3] == [mean, std]
+
+
+def test_swapped_steps_are_remarked_on_and_the_address_brings_them_back(open_page):
+    page = open_page("/pipelines")
+    page.get_by_role("button", name="Move step 5 up").click()
+    page.wait_for_function("() => location.search.includes('pipeline=')")
+    settled(page)
+    steps = [*RESNET.steps]
+    steps[3], steps[4] = steps[4], steps[3]
+    swapped = nv.Pipeline(tuple(steps))
+    for said in remarks(swapped):
+        assert page.get_by_text(said).count() == 1
+    result = swapped.fit()(PHOTOS[0])
+    ends = f"{result.min():.3g} to {result.max():.3g}".replace("-", "−")
+    assert ends in page.locator("h4").inner_text()
+    again = open_page(page.url.partition("//")[2].partition("/")[1] + page.url.split("/", 3)[3])
+    assert ends in again.locator("h4").inner_text()
+
+
+def test_another_order_is_told_in_numbers(open_page):
+    page = open_page("/pipelines")
+    steps = [*RESNET.steps]
+    steps[3], steps[4] = steps[4], steps[3]
+    effect = order_effect(PHOTOS, RESNET, nv.Pipeline(tuple(steps)))
+    assert page.get_by_text(effect.sentence.replace("-", "−")).count() == 1
+    assert "differ by" in effect.sentence
+
+
+def test_parameters_change_the_steps_and_nonsense_is_named(open_page):
+    page = open_page("/pipelines")
+    box = page.get_by_role("textbox", name="Std", exact=True)
+    box.fill("0.5")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => location.search.includes('pipeline=')")
+    settled(page)
+    steps = [*RESNET.steps[:-1], nv.STEPS["mean_std"]((0.485, 0.456, 0.406), (0.5,))]
+    result = nv.Pipeline(tuple(steps)).fit()(PHOTOS[0])
+    assert f"{result.min():.3g} to {result.max():.3g}".replace("-", "−") in (
+        page.locator("h4").inner_text()
+    )
+    box.fill("many")
+    page.keyboard.press("Tab")
+    page.get_by_text("is no list of numbers").wait_for()
+    settled(page)
+    assert box.input_value() == "0.5"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"format": "normviz-pipeline/1", "steps": [{"step": "magic"}]}']
+)
+def test_a_damaged_pipeline_in_the_address_gets_a_sentence(open_page, text):
+    page = open_page(f"/pipelines?{urlencode({'pipeline': text})}")
+    settled(page)
+    assert page.locator("h4").count() == 1
+    assert (page.get_by_text("These steps cannot be read").count() == 1) == bool(text)
+
+
+def test_a_step_that_cannot_work_leaves_those_before_it(open_page):
+    record = json.loads(RESNET.to_json())
+    record["steps"].append({"step": "normalize", "method": "scale_11"})
+    page = open_page(f"/pipelines?{urlencode({'pipeline': json.dumps(record)})}")
+    settled(page)
+    assert page.get_by_text("needs values with a lowest and a highest possible value").count() == 1
+    assert page.locator("[data-testid=stImage] img").count() == len(RESNET.steps) + 1
+
+
+def feature_maps() -> np.ndarray:
+    layer, _ = mobilenet_v2_convolution()
+    imagenet = nv.METHODS["published"]().fit()
+    squares = [resized(photo.pixels, 224, 224) for photo in PHOTOS]
+    return np.stack([pre_activations(layer, imagenet(square)) for square in squares])
+
+
+def test_feature_maps_hold_the_packages_numbers(open_page):
+    page = open_page("/network?" + urlencode({"channel": 14}))
+    maps = feature_maps()
+    screen = numbers_on_screen(page)
+    for name in ("batch_norm", "layer_norm", "instance_norm", "group_norm"):
+        done = FEATURE_NORMS[name]()(maps)[..., 13]
+        for row, plane in enumerate(done):
+            assert screen[row, name, "map", "mean"] == pytest.approx(plane.mean(), abs=1e-4)
+            assert screen[row, name, "map", "max"] == pytest.approx(plane.max(), rel=1e-4)
+    assert SAMPLES[NAMES[0]].title in page.locator("h4").inner_text()
+
+
+def test_running_averages_on_screen_are_the_packages(open_page):
+    page = open_page("/network?momentum=0.3&batch=3&norm_seed=5&channel=14")
+    page.wait_for_selector(".st-key-train_and_eval .js-plotly-plot")
+    plane = feature_maps()[..., 13:14]
+    draws = np.random.default_rng(5).integers(0, len(PHOTOS), (60, 3))
+    steps = list(compare_train_eval((plane[drawn] for drawn in draws), 0.3))
+    drawn = page.evaluate(
+        """() => document.querySelector('.st-key-train_and_eval .js-plotly-plot').data
+             .map((trace) => [...trace.y])"""
+    )
+    np.testing.assert_allclose(drawn[0], [s.batch_mean[0] for s in steps], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(drawn[1], [s.running_mean[0] for s in steps], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(drawn[10], [s.eval_std[0] for s in steps], rtol=1e-4, atol=1e-5)
+    said = page.get_by_text("After 60 batches of 3").inner_text()
+    assert f"{steps[-1].running_mean[0]:.3f}".replace("-", "−") in said.replace("-", "−")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1600, True), (390, False)])
+@pytest.mark.parametrize("path", ["/pipelines", "/network"])
+def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, path, width, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = open_page(path, width=width, height=1000, dark=dark)
+    found = axe.Axe().run(page).response
+    tried = {rule["id"] for rule in found["passes"] + found["incomplete"]}
+    assert {"color-contrast", "button-name", "label"} <= tried
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    assert page.evaluate(
+        "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
+    )
