@@ -44,17 +44,17 @@ mean 0.4850, 0.4580, 0.4076, std 0.003922.
     def fraction_std(self) -> np.ndarray:
         return self._rgb(self.std) / self.scale
 
-    def words(self) -> str:
-        """Return one sentence: the numbers as published, and as methods here use them."""
+    def words(self, verb: str = "Published") -> str:
+        """Return one sentence: the numbers as they were written, and as methods here use them."""
         if self.order != "BGR" and self.scale == 1:
             return (
-                f"Published for {self.order} on 0–1, as used here: mean {_listed(self.mean)}, "
+                f"{verb} for {self.order} on 0–1, as used here: mean {_listed(self.mean)}, "
                 f"std {_listed(self.std)}."
             )
         order = "RGB" if self.channels == 3 else self.order
         mean, std = (_rounded(values) for values in (self.fraction_mean, self.fraction_std))
         return (
-            f"Published for {self.order} on 0–{self.scale:g}: mean {_listed(self.mean)}, "
+            f"{verb} for {self.order} on 0–{self.scale:g}: mean {_listed(self.mean)}, "
             f"std {_listed(self.std)}; here as {order} on 0–1: mean {mean}, std {std}."
         )
 

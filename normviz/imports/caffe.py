@@ -14,7 +14,8 @@ from normviz.read.numpy_file import read_npy
 from normviz.read.source import Source
 
 LARGEST_SIDE = 4096
-_MOST_FIELDS = 1_000_000
+_MOST_FIELDS = 400_000
+_MOST_SHAPE_BYTES = 100
 _VARINT, _EIGHT, _LENGTH, _FOUR = 0, 1, 2, 5
 
 
@@ -30,11 +31,14 @@ def read_binaryproto(name: str, data: bytes, order: str = "") -> Imported:
     try:
         for number, (field, wire, value) in enumerate(_fields(data)):
             if number > _MOST_FIELDS:
-                raise ValueError("it has more than a million fields")
+                raise ValueError(f"it has more than {_MOST_FIELDS:,} fields")
             if field in (1, 2, 3, 4) and wire == _VARINT:
                 sides[field] = int(value)
             elif field == 7 and wire == _LENGTH:
-                shape = _dimensions(bytes(value))
+                message = bytes(value)
+                if shape or len(message) > _MOST_SHAPE_BYTES:
+                    raise ValueError("its shape is longer than that of an image")
+                shape = _dimensions(message)
             elif (field, wire) in ((5, _LENGTH), (5, _FOUR), (8, _LENGTH), (8, _EIGHT)):
                 width = 4 if field == 5 else 8
                 chunks.append(bytes(value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from normviz.errors import ParameterError, ReadError
@@ -14,8 +15,12 @@ from normviz.presets import PRESETS
 
 _CALL = re.compile(r"(?<![\w.])((?:\w+\.)*)Normalize\s*(?=\()")
 _PRESET = re.compile(r"(?<![\w.])(Image|Video)Classification\s*(?=\()")
-_MEAN = re.compile(r"(?i)(?<![a-z])[\"']?\w*mean(?:_rgb|_bgr)?[\"']?\s*[=:]\s*")
-_STD = re.compile(r"(?i)(?<![a-z])[\"']?\w*(?:std|stddev|std_rgb|std_bgr)[\"']?\s*[=:]\s*")
+# Bounded repeats: an unbounded one takes quadratic time on a long word.
+_ASSIGNED = r"(?i)\b\w{{0,40}}?(?:{})(?:_\w{{1,10}})?[\"']?\s{{0,40}}[=:]\s*"
+_MEAN = re.compile(_ASSIGNED.format("means?"))
+_STD = re.compile(_ASSIGNED.format("std|stds|stdev|stddev"))
+_MEAN_VALUE = re.compile(r"\bmean_value\s{0,40}:\s{0,40}([\d.]{1,20})")
+_CAFFE_SCALE = re.compile(r"\bscale\s{0,40}:\s{0,40}([\d.]{1,20})")
 _TO_RGB = re.compile(r"(?:bgr_to_rgb|to_rgb)\s*[=:]\s*(True|False|true|false)")
 _BY_MODE = {
     "image": "image_standardize",
@@ -40,18 +45,10 @@ def read_text(name: str, text: str, order: str = "") -> Imported | None:
         found = [_one_call(name, text, match, order) for match in calls[:20]]
         first = found[0]
         if any(other.words != first.words for other in found[1:]):
-            return Imported(
-                first.kind,
-                first.numbers,
-                first.words,
-                (
-                    *first.problems,
-                    "The text holds several Normalize that differ: the first is used.",
-                ),
-                first.pipeline,
-            )
+            more = "The text holds several Normalize that differ: the first is used."
+            return replace(first, problems=(*first.problems, more))
         return first
-    return _config(name, text, order)
+    return _prototxt(name, text, order) or _config(name, text, order)
 
 
 def from_albumentations(name: str, record: dict[str, Any], order: str = "") -> Imported:
@@ -69,10 +66,10 @@ def from_albumentations(name: str, record: dict[str, Any], order: str = "") -> I
 
 def albumentations_normalize(name: str, given: dict[str, Any], order: str = "") -> Imported:
     """Return the numbers of A.Normalize: y = (x − mean · max) / (std · max)."""
-    said = [
-        f"{key} is not given: the default, {_shown(default)}, is taken"
+    defaults = [
+        f"{key} {_shown(default)}"
         for key, default in _DEFAULTS.items()
-        if key in ("mean", "std", "max_pixel_value") and given.get(key) is None
+        if key != "normalization" and given.get(key) is None
     ]
     used = {
         key: given.get(key) if given.get(key) is not None else _DEFAULTS[key] for key in _DEFAULTS
@@ -108,8 +105,9 @@ def albumentations_normalize(name: str, given: dict[str, Any], order: str = "") 
         )
     words, more = known_as(constants)
     kind = "Albumentations Normalize"
-    sentences = f"{kind}: {how} {constants.words()}{words}"
-    sentences += "".join(f" {one[0].upper()}{one[1:]}." for one in said)
+    sentences = f"{kind}: {how} {constants.words('Given')}{words}"
+    if defaults:
+        sentences += f" Not given, so Albumentations' defaults: {'; '.join(defaults)}."
     pipeline = pipeline_of(name, constants)
     return Imported(kind, constants, sentences, (*problems, *more), pipeline)
 
@@ -172,7 +170,7 @@ def _plain(
     return Imported(
         kind,
         constants,
-        f"{kind}: {how} {constants.words()}{words}",
+        f"{kind}: {how} {constants.words('Given')}{words}",
         (*problems, *more),
         pipeline_of(name, constants),
     )
@@ -211,22 +209,56 @@ def _config(name: str, text: str, order: str) -> Imported | None:
     for key, pattern in (("mean", _MEAN), ("std", _STD)):
         match = pattern.search(text)
         if match is None:
-            return None
+            continue
         rest = text[match.end() : match.end() + 4000]
         whole = re.match(r"[\w.]*(?=[(\[])", rest)
         bracket = balanced(rest, whole.end()) if whole else ""
+        if whole and not bracket and (inner := re.search(r"[(\[]\s*[-\d.]", rest[:100])):
+            # Cut off in the middle of np.array([…], …): the list itself may be whole.
+            whole, bracket = re.match("", rest), balanced(rest, inner.start())
         value = (whole[0] + bracket) if whole and bracket else re.split(r"[,\n;)}]", rest)[0]
         tail = rest[len(value) :].split("\n")[0] if bracket else ""
         if operation := re.match(r"\s*[*/]\s*[\d.]+", tail):
             value += operation[0]
         given[key] = _numbers_of(name, value, key)
-    turned = _TO_RGB.search(text)
+    if "mean" not in given:
+        return None
     kind = "mean and std in a text"
+    problems: tuple[str, ...] = ()
+    if "std" not in given:
+        if max(map(abs, given["mean"])) <= 2:
+            raise ReadError(name, "it has a mean and no std", "Add std = [0.5, 0.5, 0.5]")
+        given["std"] = (1.0,)
+        problems = ("It has a mean and no std: a std of 1 is taken, as Caffe's models do.",)
+    turned = _TO_RGB.search(text)
     if turned and not order:
         order = "RGB" if turned[1].lower() == "true" else "BGR"
     if not order and re.search(r"(?i)\bbgr\b", text) and not re.search(r"(?i)\brgb\b", text):
         order = "BGR"
-    return _plain(name, kind, given["mean"], given["std"], order)
+    found = _plain(name, kind, given["mean"], given["std"], order)
+    return replace(found, problems=(*problems, *found.problems))
+
+
+def _prototxt(name: str, text: str, order: str) -> Imported | None:
+    """``transform_param { mean_value: 104 … scale: 0.017 }`` of Caffe: y = (x − mean) · scale."""
+    values = _MEAN_VALUE.findall(text)
+    if not values:
+        return None
+    if len(values) % 3 == 0:
+        # The same three stand there once for training and once for testing.
+        values = values[:3]
+    scale = _CAFFE_SCALE.search(text)
+    try:
+        mean = [float(value) for value in values]
+        std = [1 / float(scale[1])] if scale else [1.0]
+    except (ValueError, ZeroDivisionError):
+        raise ReadError(name, "a mean_value or the scale of it is no number above 0") from None
+    constants = constants_from(name, mean, std, 255, order or "BGR")
+    named, more = known_as(constants)
+    words = f"Caffe mean_value: BGR on 0–255, as Caffe reads images. {constants.words('Given')}"
+    return Imported(
+        "Caffe mean_value", constants, words + named, more, pipeline_of(name, constants)
+    )
 
 
 def _numbers_of(name: str, text: str, key: str) -> tuple[float, ...]:

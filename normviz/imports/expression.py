@@ -6,19 +6,21 @@ import ast
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from normviz.presets import PRESETS
 
 _MOST_NUMBERS = 16
 _MOST_NODES = 500
+_MOST_STEPS = 5000
 _ARITHMETIC = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+_SCALARS = {"float", "float16", "float32", "float64"}
 _WRAPPERS = {"array", "asarray", "tensor", "as_tensor", "FloatTensor", "Tensor", "tuple", "list"}
 _ARRAYS = _WRAPPERS - {"tuple", "list"}
 
@@ -55,8 +57,9 @@ def parsed_call(text: str) -> tuple[list[Any], dict[str, Any]]:
     assert isinstance(call, ast.Call)
     if any(isinstance(arg, ast.Starred) for arg in call.args):
         raise ValueError("it unpacks a variable with *")
-    plain = [_value(arg, NAMES) for arg in call.args]
-    named = {word.arg: _value(word.value, NAMES) for word in call.keywords if word.arg}
+    reader = _Reader()
+    plain = [reader.value(arg, NAMES) for arg in call.args]
+    named = {word.arg: reader.value(word.value, NAMES) for word in call.keywords if word.arg}
     if len(named) < len(call.keywords):
         raise ValueError("it unpacks a variable with **")
     return plain, named
@@ -68,7 +71,7 @@ def parsed_value(text: str) -> Any:
     >>> parsed_value("123.675 / 255")
     0.485
     """
-    return _value(_parsed(text), NAMES)
+    return _Reader().value(_parsed(text), NAMES)
 
 
 def numbers_in(value: Any) -> tuple[float, ...] | None:
@@ -116,76 +119,88 @@ def _parsed(text: str) -> ast.expr:
     raise ValueError("it is not written as Python")
 
 
-def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    match node:
-        case ast.Constant(value):
-            return value
-        case ast.Name(name):
-            if name in names:
-                return names[name]
-            raise ValueError(f"it uses the variable {name}, whose value is not in the text")
-        case ast.Attribute(attr=name):
-            if name in NAMES:
-                return NAMES[name]
-            raise ValueError(f"it uses {name}, whose value is not in the text")
-        case ast.UnaryOp(ast.USub() | ast.UAdd() as sign, operand):
-            value = _value(operand, names)
-            return _each(lambda a: -a if isinstance(sign, ast.USub) else a, value)
-        case ast.List(elts) | ast.Tuple(elts):
-            return _short(tuple(_value(one, names) for one in elts))
-        case ast.ListComp(elt, [loop]) | ast.GeneratorExp(elt, [loop]):
-            if loop.ifs or not isinstance(loop.target, ast.Name):
-                raise ValueError("it holds a loop that is not understood")
-            over = _value(loop.iter, names)
-            if not isinstance(over, tuple):
-                raise ValueError("it loops over something that is no list of numbers")
-            own = loop.target.id
-            return _short(tuple(_value(elt, {**names, own: one}) for one in over))
-        case ast.Call(func, [first, *_]):
-            word = getattr(func, "attr", getattr(func, "id", ""))
-            if word not in _WRAPPERS:
-                raise ValueError(f"it calls {word or 'a function'}(), which is not run here")
-            inner = _value(first, names)
-            return _Array(inner) if word in _ARRAYS and isinstance(inner, tuple) else inner
-        case ast.BinOp(left, sign, right):
-            return _combined(_value(left, names), sign, _value(right, names))
-    raise ValueError("it holds more than numbers, lists and arithmetic")
+class _Reader:
+    """Works expressions out in a bounded number of steps: loops within loops multiply."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def value(self, node: ast.expr, names: Mapping[str, Any]) -> Any:
+        self._steps += 1
+        if self._steps > _MOST_STEPS:
+            raise ValueError("it takes longer to work out than a mean and a std do")
+        match node:
+            case ast.Constant(value):
+                return value
+            case ast.Name(name):
+                if name in names:
+                    return names[name]
+                raise ValueError(f"it uses the variable {name}, whose value is not in the text")
+            case ast.Attribute(attr=name):
+                if name in NAMES:
+                    return NAMES[name]
+                raise ValueError(f"it uses {name}, whose value is not in the text")
+            case ast.UnaryOp(ast.USub(), operand):
+                return _combined(0, ast.Sub(), self.value(operand, names))
+            case ast.UnaryOp(ast.UAdd(), operand):
+                return _combined(0, ast.Add(), self.value(operand, names))
+            case ast.List(elts) | ast.Tuple(elts):
+                return _short(self.value(one, names) for one in elts[: _MOST_NUMBERS + 1])
+            case ast.ListComp(elt, [loop]) | ast.GeneratorExp(elt, [loop]):
+                return self._looped(elt, loop, names)
+            case ast.Call(func, [first, *_]):
+                word = getattr(func, "attr", getattr(func, "id", ""))
+                if word == "reshape" and isinstance(func, ast.Attribute):
+                    return self.value(func.value, names)
+                if word not in _WRAPPERS | _SCALARS:
+                    raise ValueError(f"it calls {word or 'a function'}(), which is not run here")
+                inner = self.value(first, names)
+                return _Array(inner) if word in _ARRAYS and isinstance(inner, tuple) else inner
+            case ast.BinOp(left, sign, right):
+                return _combined(self.value(left, names), sign, self.value(right, names))
+        raise ValueError("it holds more than numbers, lists and arithmetic")
+
+    def _looped(self, elt: ast.expr, loop: ast.comprehension, names: Mapping[str, Any]) -> Any:
+        if loop.ifs or not isinstance(loop.target, ast.Name):
+            raise ValueError("it holds a loop that is not understood")
+        over = self.value(loop.iter, names)
+        if not isinstance(over, tuple):
+            raise ValueError("it loops over something that is no list of numbers")
+        own = loop.target.id
+        return _short(self.value(elt, {**names, own: one}) for one in over)
 
 
 def _combined(left: Any, sign: ast.operator, right: Any) -> Any:
     if type(sign) not in _ARITHMETIC:
         raise ValueError("it holds an operation other than + − × ÷")
-    do = _ARITHMETIC[type(sign)]
     for one, other in ((left, right), (right, left)):
         # [0.5] * 3 repeats a list, np.array([0.5]) * 3 multiplies it.
-        if type(one) is tuple and isinstance(other, int) and isinstance(sign, ast.Mult):
+        if type(one) is tuple and type(other) is int and isinstance(sign, ast.Mult):
             if not 0 < other * len(one) <= _MOST_NUMBERS:
                 raise ValueError("it repeats a list too often")
             return one * other
-    try:
-        if isinstance(left, tuple) and isinstance(right, tuple):
-            if len(left) != len(right):
-                raise ValueError("it combines lists of different lengths")
-            return _Array(do(a, b) for a, b in zip(left, right, strict=True))
-        if isinstance(left, tuple):
-            return _Array(do(a, right) for a in left)
-        if isinstance(right, tuple):
-            return _Array(do(left, b) for b in right)
-        if not all(isinstance(one, (int, float)) for one in (left, right)):
+
+    def do(a: Any, b: Any) -> float:
+        if not all(isinstance(number, (int, float)) for number in (a, b)):
             raise ValueError("it calculates with something that is no number")
-        return do(left, right)
-    except (ArithmeticError, TypeError):
-        raise ValueError("its arithmetic has no result") from None
+        try:
+            return _ARITHMETIC[type(sign)](a, b)
+        except ArithmeticError:
+            raise ValueError("its arithmetic has no result") from None
+
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        if len(left) != len(right):
+            raise ValueError("it combines lists of different lengths")
+        return _Array(do(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, tuple):
+        return _Array(do(a, right) for a in left)
+    if isinstance(right, tuple):
+        return _Array(do(left, b) for b in right)
+    return do(left, right)
 
 
-def _each(do: Any, value: Any) -> Any:
-    try:
-        return _Array(map(do, value)) if isinstance(value, tuple) else do(value)
-    except TypeError:
-        raise ValueError("it calculates with something that is no number") from None
-
-
-def _short(values: tuple) -> tuple:
-    if len(values) > _MOST_NUMBERS:
-        raise ValueError(f"it holds a list of {len(values)}, longer than any image has channels")
-    return values
+def _short(values: Iterable[Any]) -> tuple:
+    listed = tuple(values)
+    if len(listed) > _MOST_NUMBERS:
+        raise ValueError("it holds a list that is longer than any image has channels")
+    return listed

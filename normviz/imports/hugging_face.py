@@ -129,6 +129,8 @@ def read_config(name: str, record: Mapping[str, Any]) -> Imported:
         problems.append(
             f"The defaults of {whose} are not known here: only what the file says is rebuilt."
         )
+        if isinstance(record.get("size"), (int, float)):
+            problems.append("A size of one number is taken as both sides, as ViT takes it.")
     try:
         steps = _geometry(config, known, problems)
         constants, values = _values(config, known)
@@ -145,7 +147,7 @@ def read_config(name: str, record: Mapping[str, Any]) -> Imported:
         )
     title = f"Hugging Face preprocessor_config.json{f' ({kind})' if kind else ''}"
     named, more = known_as(constants)
-    words = f"{title}: {pipeline.words()}. {constants.words()}{named}"
+    words = f"{title}: {pipeline.words()}. {constants.words('Given')}{named}"
     words += "".join(f" {note}" for note in config.notes)
     if config.said:
         words += f" Not in the file, so the library's defaults: {', '.join(config.said)}."
@@ -281,7 +283,13 @@ def _sides(config: _Config, key: str, size: Any, *, square: bool) -> dict[str, i
         if value is None:
             continue
         whole = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not whole or value != value or abs(value) == float("inf") or value != int(value):
+        if (
+            not whole
+            or value != value
+            or abs(value) == float("inf")
+            or value != int(value)
+            or abs(value) > 1e6
+        ):
             raise ReadError(config.name, f"its {key} has the {side} {_shown(value)}")
         sides[side] = int(value)
     return sides

@@ -33,6 +33,17 @@ _INSIDE = {
 }
 
 
+_CODE = re.compile(r"\bapplications\.(\w{1,40})|preprocess_input\(.{0,80}mode=[\"'](\w{1,10})")
+
+
+def read_code(name: str, text: str) -> Imported | None:
+    """Return what Keras does for a module or a mode that code imports or calls; else None."""
+    for match in _CODE.finditer(text):
+        if found := read_name(name, match[2] or match[1]):
+            return found
+    return None
+
+
 def read_name(name: str, text: str) -> Imported | None:
     """Return what Keras does for a mode or an architecture; None for any other word.
 

@@ -12,9 +12,9 @@ from normviz.imports.caffe import read_binaryproto, read_mean_npy
 from normviz.imports.found import Imported
 from normviz.read.numpy_file import NPY_MAGIC
 
-MOST_BYTES = 64 * 2**20
-"""A mean image of 2,300×2,300 in float32."""
-MOST_TEXT = 2**20
+MOST_BYTES = 16 * 2**20
+"""A mean image of 1,180×1,180 in float32; Caffe's of 256×256 takes 0.8 MB."""
+MOST_TEXT = 2**18
 
 EXPECTED = (
     "Caffe's mean.binaryproto",
@@ -54,8 +54,15 @@ def read_normalization(name: str, data: bytes | str, order: str = "") -> Importe
         if data.startswith(NPY_MAGIC):
             return read_mean_npy(name, data, order)
         text = _as_text(data)
-        if text is None or name.lower().endswith(".binaryproto"):
+        if name.lower().endswith(".binaryproto"):
             return read_binaryproto(name, data, order)
+        if text is None:
+            try:
+                return read_binaryproto(name, data, order)
+            except ReadError:
+                raise ReadError(
+                    name, "it is no text, and no mean image that is known here", _expected()
+                ) from None
     else:
         text = data
     if len(text) > MOST_TEXT:
@@ -69,9 +76,9 @@ def _read_text(name: str, text: str, order: str) -> Imported:
         if record is not None:
             return _from_json(name, record, order)
     found: Imported | None = None
-    if len(text) < 80 and re.fullmatch(r"[\w\s.=:'\"“”()\[\]-]+", text):
+    if len(text) < 80:
         found = keras.read_name(name, text)
-    found = found or calls.read_text(name, text, order)
+    found = found or calls.read_text(name, text, order) or keras.read_code(name, text)
     if found is None:
         raise ReadError(name, "no mean and std were found in it", _expected())
     return found

@@ -71,7 +71,7 @@ def read_config(name: str, record: Mapping[str, Any]) -> Imported:
     if isinstance(record.get("architecture"), str):
         title += f" ({record['architecture'][:60]})"
     named, more = known_as(constants)
-    words = f"{title}: {pipeline.words() if pipeline else ''}. {constants.words()}{named}"
+    words = f"{title}: {pipeline.words() if pipeline else ''}. {constants.words('Given')}{named}"
     if missing:
         words += f" Not in the file, so timm's defaults: {', '.join(missing)}."
     return Imported(title, constants, words, (*problems, *more), pipeline)

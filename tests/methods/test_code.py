@@ -118,6 +118,24 @@ def test_bgr_preset_says_how_to_turn_the_channels():
     assert "BGR" not in nv.METHODS["published"](preset="imagenet").fit().code("torchvision")
 
 
+def test_the_code_turns_the_channels_where_the_method_does():
+    fitted = nv.METHODS["published"](preset="detectron2_std", order="network").fit()
+    pixels = load_sample("coffee").pixels
+    done = (pixels[..., ::-1] - [103.53, 116.28, 123.675]) / [57.375, 57.12, 58.395]
+    np.testing.assert_allclose(fitted(pixels), done, atol=1e-5)
+    scope: dict = {}
+    exec(fitted.code("numpy"), scope)
+    np.testing.assert_allclose(scope["normalize"](pixels), done, atol=1e-5)
+    for target in TARGETS:
+        assert "The result is B, G, R" in fitted.code(target)
+    plain = nv.METHODS["published"](preset="imagenet", order="network").fit()
+    rgb = nv.METHODS["published"](preset="imagenet").fit()
+    assert plain.code("keras") == rgb.code("keras") and plain.affine(
+        nv.image_statistics(load_sample("coffee"))
+    )
+    np.testing.assert_allclose(fitted.inverse(done), pixels, atol=1e-9)
+
+
 def test_constants_stand_in_the_library_code():
     code = nv.METHODS["published"](preset="imagenet").fit().code("torchvision")
     assert "MEAN = [0.485, 0.456, 0.406]" in code and "STD = [0.229, 0.224, 0.225]" in code

@@ -95,6 +95,10 @@ CASES = [(key, {}) for key in nv.METHODS] + [
     ("clahe", {"plane": "hsv"}),
     ("clahe", {"plane": "luma", "clip_limit": 0.0}),
     ("published", {"preset": "vgg"}),
+    ("published", {"preset": "vgg", "order": "network"}),
+    ("published", {"preset": "detectron2_std", "order": "network"}),
+    ("dataset_mean_image", {"placement": "crop"}),
+    ("dataset_pixel_zscore", {"placement": "crop"}),
 ]
 
 

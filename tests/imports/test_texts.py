@@ -1,0 +1,255 @@
+"""Normalize calls, configs and Keras names, as people paste them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import normviz as nv
+from normviz.errors import LimitError, ParameterError, ReadError
+from normviz.imports import MOST_BYTES, read_normalization
+from normviz.presets import PRESETS
+
+PHOTO = np.random.default_rng(1).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+
+# preset: texts that say the same
+SAME = {
+    "imagenet": [
+        "Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])",
+        "Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225], inplace=False)",
+        "Normalize(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))",
+        "Normalize(mean=[0.485 0.456 0.406], std=[0.229 0.224 0.225])",
+        "Normalize(mean=[np.float64(0.485), 0.456, 0.406], std=[0.229, 0.224, 0.225])",
+        "Normalize(mean=tensor([0.485, 0.456, 0.406]), std=tensor([.229, .224, .225]))",
+        "v2.Normalize(IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD)",
+        "A.Normalize()",
+        "Normalize([x / 255 for x in (123.675, 116.28, 103.53)], [58.395/255, .224, .225])",
+        '{"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}',
+        "torch",
+        "DenseNet121",
+    ],
+    "clip": [
+        "T.Normalize(timm.data.OPENAI_CLIP_MEAN, std=timm.data.OPENAI_CLIP_STD)",
+    ],
+    "half": [
+        "A.Normalize(mean=(0.5,) * 3, std=(0.5,) * 3, p=1)",
+        "Normalize(tuple(v / 255 for v in [127.5] * 3), (1 - 0.5, +0.5, 0.25 * 2))",
+        (
+            "x = T.Compose([T.Resize(256), T.ToTensor(),\n"
+            "  T.Normalize((.5, .5, .5), (.5, .5, .5))])"
+        ),
+        'mode="tf"',
+        "ResNet50V2",
+        "from keras.applications.mobilenet_v2 import preprocess_input, MobileNetV2",
+    ],
+    "dpn": [
+        "Normalize(np.array([124, 117, 104]) / 255, [1 / (.0167 * 255)] * 3)",
+    ],
+    "imagenet_255": [
+        "dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)",
+    ],
+    "detectron2_std": [
+        "mean=[103.53, 116.28, 123.675], std=[57.375, 57.12, 58.395], bgr_to_rgb=False",
+    ],
+    "detectron2": [
+        (
+            "img_norm_cfg = dict(\n"
+            "  mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], to_rgb=False)"
+        ),
+    ],
+    "efficientnet_lite": [
+        ("MEAN_RGB = [127.0, 127.0, 127.0]\nSTDDEV_RGB = [128.0, 128.0, 128.0]"),
+    ],
+    "faster_rcnn": [
+        ("_C.PIXEL_MEAN = [102.9801, 115.9465, 122.7717]\n_C.PIXEL_STD = [1., 1., 1.]  # BGR"),
+    ],
+    "kinetics": [
+        "'mean': (0.43216, 0.394666, 0.37645), 'std': (0.22803, 0.22145, 0.216989)",
+    ],
+    "googlenet": [
+        ("mean_value: 104\nmean_value: 117\nmean_value: 123\ncrop_size: 224"),
+    ],
+    "vgg": [
+        "caffe",
+        "keras.applications.vgg19",
+        "ResNet50",
+        "images = preprocess_input(images, mode='caffe')  # then model.predict",
+    ],
+}
+PAIRS = [(text, key) for key, texts in SAME.items() for text in texts]
+
+
+@pytest.mark.parametrize(("text", "key"), PAIRS, ids=[text[:40] for text, _ in PAIRS])
+def test_texts_give_the_numbers_of_the_preset(text, key):
+    found, preset = read_normalization("pasted", text), PRESETS[key]
+    np.testing.assert_allclose(found.numbers.fraction_mean, preset.fraction_mean, atol=1e-9)
+    np.testing.assert_allclose(found.numbers.fraction_std, preset.fraction_std, rtol=1e-9)
+    # The pipeline makes what the network is fed, in the network's own channel order.
+    fed = nv.METHODS["published"](preset=key, order="network").fit()(PHOTO)
+    done = found.pipeline.fit()(nv.image_of(PHOTO))
+    np.testing.assert_allclose(done, fed, rtol=1e-5, atol=1e-4)
+    assert read_normalization("pasted", text.encode()).words == found.words
+
+
+def test_words_say_what_was_found_and_how_it_was_converted():
+    found = read_normalization("", "dict(mean=[103.53, 116.28, 123.675], std=[1.], to_rgb=False)")
+    assert (
+        "Given for BGR on 0–255: mean 103.53, 116.28, 123.675, std 1; here as RGB on 0–1: "
+        "mean 0.4850, 0.4560, 0.4060, std 0.003922."
+    ) in found.words
+    assert "These are the numbers of “Detectron2 (BGR, mean only)”" in found.words
+    albumentations = read_normalization("", "A.Normalize(mean=(0.5, 0.5, 0.5))")
+    assert (
+        "Albumentations' defaults: std 0.229, 0.224, 0.225; max_pixel_value 255.0."
+        in albumentations.words
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))", "Folklore"),
+        ("Normalize((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))", "right for an image as OpenCV"),
+        ("Normalize((0.408, 0.447, 0.470), (0.289, 0.274, 0.278))", "Read as B, G, R"),
+        ("Normalize((-2.1, -2.0, -1.8), (4.4, 4.5, 4.4))", "inverse of a normalization"),
+        ("Normalize((.5,), (.5,)) Normalize((.4,), (.5,))", "several Normalize that differ"),
+        ("mean = [104, 117, 123]", "a mean and no std"),
+        ("A.Normalize(mean=.5, std=.5, max_pixel_value=1023)", "no common image type"),
+    ],
+)
+def test_what_looks_wrong_is_said(text, said):
+    assert said in " ".join(read_normalization("", text).problems)
+
+
+def test_one_number_fits_every_image():
+    grey = read_normalization("", "transforms.Normalize((0.1307,), (0.3081,))")
+    assert grey.numbers.channels == 1 and "“MNIST”" in grey.words
+    fitted = nv.METHODS["dataset_zscore"]().fit(grey.numbers)
+    assert fitted(PHOTO).shape == PHOTO.shape
+    both = read_normalization("", "Normalize(mean=[0.1, 0.2, 0.3], std=[0.5])")
+    assert both.numbers.std == (0.5,) * 3
+
+
+def test_max_pixel_value_is_kept():
+    wide = read_normalization("", "A.Normalize((.5,) * 3, (.25,) * 3, max_pixel_value=65535)")
+    np.testing.assert_allclose(wide.numbers.fraction_mean, 0.5)
+    assert "max_pixel_value 65535, taken as the white" in wide.words
+    raw = read_normalization("", "A.Normalize((104, 117, 123), (1, 1, 1), max_pixel_value=1.0)")
+    np.testing.assert_allclose(raw.numbers.fraction_mean * 255, [104, 117, 123])
+    odd = read_normalization("", "A.Normalize((.5,) * 3, (.25,) * 3, max_pixel_value=127.5)")
+    np.testing.assert_allclose(odd.numbers.fraction_mean, 0.25)  # 63.75 on 0–255
+
+
+def test_the_order_can_be_given():
+    text = "Normalize((0.408, 0.447, 0.470), (0.289, 0.274, 0.278))"
+    found = read_normalization("", text, order="BGR")
+    np.testing.assert_allclose(found.numbers.fraction_mean, [0.470, 0.447, 0.408])
+    assert found.problems == () and "CenterNet" in found.words
+    with pytest.raises(ParameterError, match="RGB or BGR; got 'GBR'"):
+        read_normalization("", text, order="GBR")
+
+
+@pytest.mark.parametrize(
+    "name", ["EfficientNetB0", "efficientnet_v2", "MobileNetV3Large", "ConvNeXtTiny"]
+)
+def test_architectures_that_normalize_inside_take_pixels_as_they_are(name):
+    found = read_normalization("", name)
+    assert "takes pixels of 0–255 as they are" in found.words
+    np.testing.assert_allclose(nv.METHODS["dataset_zscore"]().fit(found.numbers)(PHOTO), PHOTO)
+    np.testing.assert_array_equal(found.pipeline.fit()(nv.image_of(PHOTO)), PHOTO)
+
+
+def test_torchvision_weights_bring_their_sizes():
+    # print(ResNet50_Weights.DEFAULT.transforms()), torchvision 0.28
+    text = """ImageClassification(
+    crop_size=[224]
+    resize_size=[232]
+    mean=[0.485, 0.456, 0.406]
+    std=[0.229, 0.224, 0.225]
+    interpolation=InterpolationMode.BILINEAR
+)"""
+    found = read_normalization("", text)
+    assert found.pipeline == nv.pipeline.KNOWN["resnet50_v2"].pipeline
+    assert found.numbers.fraction_mean.tolist() == [0.485, 0.456, 0.406]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no mean and std were found"),
+        ("resnet50 is nice, really", "no mean and std were found"),
+        ("Normalize(mean=self.mean, std=self.std)", "it uses mean, whose value is not in the text"),
+        ("Normalize(m, s)", "it uses the variable m"),
+        ("Normalize(*stats)", r"unpacks a variable with \*"),
+        ("Normalize(**stats)", r"unpacks a variable with \*\*"),
+        ("Normalize([0.5], [0.5)", "is not closed|not written as Python"),
+        ("Normalize(", "not closed"),
+        ("Normalize()", "its mean is missing"),
+        ("Normalize([0.5])", "its std is missing"),
+        ("Normalize('a', 'b')", "its mean is a, not one number"),
+        ("Normalize([True], [1])", "its mean is True"),
+        ("Normalize([0.5] * 4, [0.5] * 4)", "4 mean and 4 std numbers"),
+        ("Normalize([0.5] * 3, [0.5] * 2)", "3 mean and 2 std numbers"),
+        ("Normalize([0.5] * 3, [0.5, 0, 0.5])", "a std of 0 would divide by zero"),
+        ("Normalize([1e999], [1])", "its mean is inf"),
+        ("Normalize([1e9], [1])", "beyond a million"),
+        ("Normalize(open('x'), 1)", r"it calls open\(\), which is not run"),
+        ("Normalize(__import__('os').system('true'), 1)", "which is not run"),
+        ("Normalize((lambda: 1)(), 1)", "more than numbers|calls a function"),
+        ("Normalize([0.5 ** 2], [1])", "other than"),
+        ("Normalize([1 / 0], [1])", "no result"),
+        ("Normalize(['a'] * 1000000000, 1)", "repeats a list too often"),
+        ("Normalize(np.array(['aaa']) * 1000000000, 1)", "no number"),
+        ("Normalize([x for x in (1,) if x], 1)", "loop that is not understood"),
+        ("mean = [0.5, 0.5, 0.5]", "a mean and no std"),
+        ("mean = [0.5, std = 3", "cannot be read"),
+        ("mean_value: 104\nmean_value: 1.2.3", "no number above 0|2 mean"),
+        ("mean_value: 104\nscale: 0", "no number above 0"),
+        ("A.Normalize(normalization='min_max')", "Use the method “min_max” instead"),
+        ("A.Normalize(max_pixel_value=0)", "one number above 0"),
+        ("{", "not JSON"),
+        ("[" * 100000, "no mean and std"),
+        ('{"a":' * 50000, "not JSON"),
+        ('{"transform": {"__class_fullname__": "Blur"}}', "no Normalize among them"),
+        ('{"mean": "x", "std": 1}', "its mean is x"),
+        ('{"some": 1}', "no mean and std, but some"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_sentence(text, said):
+    with pytest.raises(ReadError, match=said):
+        read_normalization("pasted", text)
+
+
+def test_sizes_are_bounded():
+    with pytest.raises(LimitError, match="more than the 16 MB"):
+        read_normalization("big.npy", bytes(MOST_BYTES + 1))
+    with pytest.raises(LimitError, match="longer than a config"):
+        read_normalization("big.txt", "a" * 300_000)
+    with pytest.raises(ReadError, match="it is empty"):
+        read_normalization("nothing", b"")
+    with pytest.raises(ReadError, match="no text, and no mean image that is known"):
+        read_normalization("cat.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mean_" * 50_000,
+        "1" * 260_000,
+        "mean=" * 50_000,
+        "a." * 130_000 + "Normalize(",
+        "Normalize(" * 26_000,
+        "mean" + " " * 250_000,
+        "(" * 260_000,
+        "Normalize(" + "[" * 7 + "1" + "".join(" for a in (1,)*16]" for _ in range(7)) + ", 1)",
+        "Normalize(" + "-" * 3900 + "1, 1)",
+        "Normalize(" + "1+" * 1990 + "1, 1)",
+        "mean_value: " * 20_000,
+        "preprocess_input(" * 15_000,
+    ],
+    ids=lambda text: text[:12],
+)
+@pytest.mark.timeout(10)
+def test_hostile_texts_take_no_time(text):
+    with pytest.raises(ReadError):
+        read_normalization("hostile", text)
