@@ -26,7 +26,7 @@ import numpy as np
 from normviz.display import Extent, windows
 from normviz.errors import NormvizError, ParameterError, ShapeError
 from normviz.export import file_name, png_bytes, write_npz
-from normviz.images import BYTE_RANGE, UNIT_RANGE, Image, ValueRange, as_rgb
+from normviz.images import BYTE_RANGE, CHANNEL_NAMES, UNIT_RANGE, Image, ValueRange, as_rgb
 from normviz.methods import METHODS, Fitted, Method
 from normviz.pipeline import KNOWN, FittedPipeline, Kind, Pipeline, arriving, remarks
 from normviz.pipeline import from_json as pipeline_from_json
@@ -264,7 +264,7 @@ def _table(stats: DatasetStatistics, transform: str = "") -> str:
     ]
     if transform:
         lines.insert(0, f"after {transform}")
-    names = ["grey"] if stats.channels == 1 else ["R", "G", "B"]
+    names = CHANNEL_NAMES[stats.channels]
     lines.append(f"{'':24}" + "".join(f"{name:>12}" for name in names))
     rows = {
         "mean": stats.mean,

@@ -32,6 +32,9 @@ BYTE_RANGE = ValueRange(0.0, 255.0)
 WORD_RANGE = ValueRange(0.0, 65535.0)
 UNIT_RANGE = ValueRange(0.0, 1.0)
 
+CHANNEL_NAMES: dict[int, tuple[str, ...]] = {1: ("grey",), 3: ("R", "G", "B")}
+"""By the number of channels."""
+
 _INTEGER_RANGES = {np.dtype(np.uint8): BYTE_RANGE, np.dtype(np.uint16): WORD_RANGE}
 
 

@@ -16,8 +16,6 @@ from normviz.images import Image
 from normviz.light import level_table
 from normviz.observe.ranges import Ranges, ranges_of_pixels
 
-CHANNELS = {1: ("grey",), 3: ("R", "G", "B")}
-
 
 def draw(
     chosen: Selection,
@@ -129,6 +127,7 @@ def _cell(
     # Sums of integer levels have no rounding at all; those of floats have float64's.
     whole = "exact, all" if row.image.levels is not None else "in float64, all"
     note = f"{whole} {size}" if found.exact else f"measured on {size}"
+    names = column.method.channel_names(found.channels)
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
     if pair is not None:
         scale, start = 1.0, 0.0
@@ -140,24 +139,24 @@ def _cell(
                 float(b) + float(g) * start for g, b in zip(pair.gain, pair.bias, strict=True)
             ),
             window=window,
-            numbers=_numbers(found),
+            numbers=_numbers(names, found),
             note=note,
             digits=_digits(found),
         )
     values = normalized_copy(row.image, chosen.light, chosen.longest, column.fitted)
-    return _values_cell(values, found, window, note)
+    return _values_cell(values, names, found, window, note)
 
 
-def difference_cell(values: np.ndarray) -> viewer.Cell:
+def difference_cell(values: np.ndarray, names: Sequence[str]) -> viewer.Cell:
     """A panel of differences: zero at grey, its numbers those of the pixels that are given."""
     found = ranges_of_pixels(values, exact=True)
     reach = float(np.abs(values).max()) or 1.0
     note = f"measured on {found.width} × {found.height} px"
-    return _values_cell(values, found, (-reach, reach), note)
+    return _values_cell(values, names, found, (-reach, reach), note)
 
 
 def _values_cell(
-    values: np.ndarray, found: Ranges, window: tuple[float, float], note: str
+    values: np.ndarray, names: Sequence[str], found: Ranges, window: tuple[float, float], note: str
 ) -> viewer.Cell:
     low, high = float(values.min()), float(values.max())
     step = (high - low) / 65535 or 1.0
@@ -166,17 +165,17 @@ def _values_cell(
         low=low,
         step=step,
         window=window,
-        numbers=_numbers(found),
+        numbers=_numbers(names, found),
         note=note,
         digits=_digits(found),
     )
 
 
-def _numbers(found: Ranges) -> tuple[viewer.Numbers, ...]:
+def _numbers(names: Sequence[str], found: Ranges) -> tuple[viewer.Numbers, ...]:
     statistics = (found.low, found.mean, found.std, found.high)
     return tuple(
         viewer.Numbers(name, *(float(values[at]) for values in statistics))
-        for at, name in enumerate(CHANNELS[found.channels])
+        for at, name in enumerate(names)
     )
 
 

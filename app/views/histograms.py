@@ -111,11 +111,13 @@ def _column(
         parts = [ranges_before(lit_statistics(row.image, chosen.light)) for row in days]
         before = _together(parts, bins)
     about = column.method.about
+    of_days = after(days)
     return HistogramColumn(
         title=about.short,
         colour=METHOD_COLOURS[column.name],
         unit=about.unit,
-        after=after(days),
+        channels=column.method.channel_names(len(of_days)),
+        after=of_days,
         before=before,
         night=after(nights) if nights else None,
     )

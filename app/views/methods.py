@@ -261,7 +261,9 @@ def _difference_column(chosen: Selection, row: Row, shown: list[Column]):
     if len(pair) != 2:
         return ()
     head = viewer.Column("difference", "difference", "#7a7a7a", "second − first")
-    return ((head, {row.index: grid.difference_cell(pair[1] - pair[0])}),)
+    before, after = (column.method.channel_names(row.image.channels) for column in shown)
+    names = after if before == after else [f"{b} → {a}" for b, a in zip(before, after, strict=True)]
+    return ((head, {row.index: grid.difference_cell(pair[1] - pair[0], names)}),)
 
 
 def _about(

@@ -26,7 +26,6 @@ from normviz.export import (
     statistics_json,
     zip_of,
 )
-from normviz.methods import METHODS
 from normviz.methods.code import TARGETS
 from normviz.version import VERSION
 
@@ -126,9 +125,10 @@ def _npz(chosen: Selection) -> bytes:
 def _panels(chosen: Selection) -> Iterator[Panel]:
     for row, column in _panels_shown(chosen):
         assert column.fitted is not None
-        about = METHODS[column.name].about
         found = ranges(row.image, chosen.light, chosen.longest, column.fitted)
-        yield Panel(row.title, row.image.label, column.name, about.unit, found)
+        names = column.method.channel_names(found.channels)
+        unit = column.method.about.unit
+        yield Panel(row.title, row.image.label, column.name, unit, names, found)
 
 
 def _facts(chosen: Selection) -> dict:

@@ -11,19 +11,19 @@ from typing import Any
 
 from normviz.observe.ranges import Ranges
 
-_CHANNELS = {1: ("grey",), 3: ("R", "G", "B")}
 _HEAD = ["image", "label", "method", "unit", "channel", "min", "mean", "std", "max"]
 _HEAD += ["height", "width", "exact"]
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """What was measured of one image under one method, in the method's ``unit``."""
+    """What was measured of one image under one method, in the method's unit, channel by channel."""
 
     image: str
     label: str | None
     method: str
     unit: str
+    channels: tuple[str, ...]
     ranges: Ranges
 
 
@@ -44,7 +44,7 @@ def statistics_csv(panels: Iterable[Panel], facts: Mapping[str, object] | None =
     writer.writerow([*_HEAD, *facts])
     for panel in panels:
         found = panel.ranges
-        for at, channel in enumerate(_CHANNELS[found.channels]):
+        for at, channel in enumerate(panel.channels):
             numbers = [float(v[at]) for v in (found.low, found.mean, found.std, found.high)]
             text = [
                 _harmless(t) for t in (panel.image, panel.label or "", panel.method, panel.unit)
@@ -73,7 +73,7 @@ def statistics_json(panels: Iterable[Panel], facts: Mapping[str, Any]) -> str:
                 "label": panel.label,
                 "method": panel.method,
                 "unit": panel.unit,
-                "channels": list(_CHANNELS[found.channels]),
+                "channels": list(panel.channels),
                 "min": found.low.tolist(),
                 "mean": found.mean.tolist(),
                 "std": found.std.tolist(),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from normviz.figures.theme import CHANNEL_COLOURS, CHANNEL_DASHES, quiet_colour, template
+from normviz.figures.theme import channel_line, quiet_colour, template
+from normviz.images import CHANNEL_NAMES
 from normviz.observe.ranges import Histogram
 
 # The page's grid has gaps of 16 px; at the width that most columns get this is its share.
@@ -17,11 +18,15 @@ _GAP = 0.085
 
 @dataclass(frozen=True)
 class HistogramColumn:
-    """One method's histograms, a list of one per channel each; ``None`` where there are none."""
+    """One method's histograms, a list of one per channel each; ``None`` where there are none.
+
+    ``channels`` are the names of the result's channels.
+    """
 
     title: str
     colour: str
     unit: str
+    channels: Sequence[str]
     after: Sequence[Histogram]
     before: Sequence[Histogram] | None = None
     night: Sequence[Histogram] | None = None
@@ -87,7 +92,8 @@ def histogram_row(
                 "title": {"text": f"before ({before_range[0]:g}–{before_range[1]:g})"},
                 "nticks": 4,
             }
-            _lines(traces, column.before, (_short(above), "y2"), "before", at == 0, 1.2, 0.9)
+            names = CHANNEL_NAMES[len(column.before)]
+            _lines(traces, column.before, (_short(above), "y2"), names, "before", 1.2, 0.9)
         elif column.before:
             _silhouette(
                 traces,
@@ -98,9 +104,9 @@ def histogram_row(
                 dark,
             )
         what = "day" if column.night else "after"
-        _lines(traces, column.after, axes, what, at == 0, 1.6, 1.0)
+        _lines(traces, column.after, axes, column.channels, what, 1.6, 1.0)
         if column.night:
-            _lines(traces, column.night, axes, "night", at == 0, 1.0, 0.75, fill=True)
+            _lines(traces, column.night, axes, column.channels, "night", 1.0, 0.75, fill=True)
     # One validated construction: adding trace by trace takes six times as long.
     return go.Figure({"data": traces, "layout": layout})
 
@@ -127,14 +133,14 @@ def _lines(
     traces: list[dict],
     histograms: Sequence[Histogram],
     axes: tuple[str, str],
+    names: Sequence[str],
     what: str,
-    legend: bool,
     width: float,
     opacity: float,
     fill: bool = False,
 ) -> None:
-    names = ("grey",) if len(histograms) == 1 else ("R", "G", "B")
-    for name, histogram in zip(names, histograms, strict=True):
+    listed = {trace["legendgroup"] for trace in traces}
+    for at, (name, histogram) in enumerate(zip(names, histograms, strict=True)):
         edges = histogram.edges.astype(np.float32)
         shares = np.append(histogram.shares, histogram.shares[-1]).astype(np.float32) * 100
         traces.append(
@@ -143,19 +149,14 @@ def _lines(
                 "x": edges,
                 "y": shares,
                 "mode": "lines",
-                "line": {
-                    "shape": "hv",
-                    "width": width,
-                    "color": CHANNEL_COLOURS[name],
-                    "dash": CHANNEL_DASHES[name],
-                },
+                "line": {"shape": "hv", "width": width, **channel_line(name, at)},
                 "fill": "tozeroy" if fill else None,
                 "opacity": opacity,
                 "xaxis": axes[0],
                 "yaxis": axes[1],
                 "name": name if what == "after" else f"{name}, {what}",
                 "legendgroup": f"{name} {what}",
-                "showlegend": legend,
+                "showlegend": f"{name} {what}" not in listed,
                 "hovertemplate": f"{name}, {what}: from %{{x:.4g}}: %{{y:.2f}} %<extra></extra>",
             }
         )

@@ -70,7 +70,16 @@ NORM_COLOURS: dict[str, str] = {
 
 # Hue and dash both, so that neither paper nor eye needs the colour.
 CHANNEL_COLOURS = {"R": "#d0342c", "G": "#2b8a3e", "B": "#2f6fd0", "grey": "#808080"}
-CHANNEL_DASHES = {"R": "solid", "G": "dash", "B": "dot", "grey": "solid"}
+# Channels that are no longer those of the image, the first, second and third.
+_OTHER_COLOURS = ("#8e44ad", "#b7791f", "#0f8a8a")
+_DASHES = {"R": "solid", "G": "dash", "B": "dot", "grey": "solid"}
+
+
+def channel_line(name: str, at: int) -> dict[str, str]:
+    """Colour and dash of a channel's line, by its name or else by its place."""
+    colour = CHANNEL_COLOURS.get(name, _OTHER_COLOURS[at])
+    return {"color": colour, "dash": _DASHES.get(name, ("solid", "dash", "dot")[at])}
+
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

@@ -120,6 +120,12 @@ class VonKries(Method):
         used_by="Cameras' white balance, ICC colour management (Bradford, to D50)",
         libraries=(
             (
+                "Colour's chromatic_adaptation(method='Von Kries')",
+                "The same; it takes sRGB's two matrices and its white as they are printed, to "
+                "four digits, where one is the other's inverse here: 0.001 of the range away for "
+                "light A.",
+            ),
+            (
                 "Plain gains on encoded R, G, B (many white-balance scripts)",
                 "scale after the camera's curve: another result for all but white. Choose “Plain "
                 "R, G, B” for gains in linear light.",

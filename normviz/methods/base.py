@@ -21,7 +21,14 @@ import cv2
 import numpy as np
 
 from normviz.errors import NotFittedError, ParameterError, ShapeError
-from normviz.images import Image, ValueRange, default_range, level_count, refuse_non_finite
+from normviz.images import (
+    CHANNEL_NAMES,
+    Image,
+    ValueRange,
+    default_range,
+    level_count,
+    refuse_non_finite,
+)
 from normviz.methods import kernels
 from normviz.methods.code import TARGETS, constants_code, wrapped
 from normviz.statistics.image import ImageStatistics, summary_of
@@ -131,6 +138,13 @@ class Method(ABC):
         for spec in dataclasses.fields(self):
             value = check_parameter(self.about.title, spec, getattr(self, spec.name))
             object.__setattr__(self, spec.name, value)
+
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        """What the channels of the result are called: those of the image, if nothing else is said.
+
+        ``channels`` is the image's number of channels.
+        """
+        return CHANNEL_NAMES[channels]
 
     def fit(self, numbers: Any = None) -> Fitted:
         """Take the constants from ``numbers`` (statistics or a preset) and return them fitted.

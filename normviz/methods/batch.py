@@ -50,6 +50,16 @@ class BatchZScore(Method):
         nominal=(0.0, 1.0),
         invertible=True,
         used_by="Batch normalization at the input, in training mode",
+        libraries=(
+            (
+                "torch.nn.functional.batch_norm(training=True)",
+                "The same: ε = 1e-5 is added to the variance, within the root.",
+            ),
+            (
+                "keras.layers.BatchNormalization(training=True)",
+                "ε = 1e-3 by default: of fractions with std 0.25 the result is 0.8 % smaller.",
+            ),
+        ),
     )
     batch_size: int = parameter(4, "Batch size", "Images in the mini-batch.", 1, 256, 1)
     seed: int = parameter(0, "Draw", "Seed of the draw: another number, another batch.", 0, 9999, 1)

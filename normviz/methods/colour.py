@@ -51,6 +51,13 @@ class GreyWorld(Method):
         unit="0–1",
         nominal=(0.0, 1.0),
         used_by="White balance, colour constancy",
+        libraries=(
+            (
+                "cv2.xphoto.createGrayworldWB (opencv-contrib)",
+                "Scales to the darkest channel's mean instead of the mean of the three, leaves "
+                "pixels of a saturation above 0.9 out of the means, and rounds to bytes.",
+            ),
+        ),
     )
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -131,6 +138,13 @@ class WhitePatch(Method):
         unit="0–1 and above",
         nominal=(0.0, 1.0),
         used_by="White balance, colour constancy",
+        libraries=(
+            (
+                "cv2.xphoto.createSimpleWB (opencv-contrib)",
+                "Stretches each channel between its 2nd and 98th percentiles: black is moved too. "
+                "That is the percentile stretch of each channel.",
+            ),
+        ),
     )
     percentile: float = parameter(
         99.0,
@@ -251,6 +265,13 @@ class ShadesOfGrey(Method):
         unit="0–1",
         nominal=(0.0, 1.0),
         used_by="Colour constancy benchmarks, dermoscopy (skin lesion) pipelines with p = 6",
+        libraries=(
+            (
+                "The authors' MATLAB code (general_cc)",
+                "Brings the channels to the root mean square of e_R, e_G, e_B instead of their "
+                "mean, a common factor; leaves saturated pixels and the border out.",
+            ),
+        ),
     )
     p: float = parameter(
         6.0, "p", "1 is grey world; the larger, the more bright pixels count.", 1.0, 20.0, 0.5
@@ -318,6 +339,13 @@ class GreyEdge(Method):
         nominal=(0.0, 1.0),
         shuffles=False,
         used_by="Colour constancy benchmarks, surveillance and driving cameras",
+        libraries=(
+            (
+                "The authors' MATLAB code (general_cc)",
+                "Brings the channels to the root mean square of e_R, e_G, e_B instead of their "
+                "mean, a common factor; leaves saturated pixels and the border out.",
+            ),
+        ),
     )
     order: int = parameter(
         1,

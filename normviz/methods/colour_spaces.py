@@ -114,6 +114,9 @@ class Opponent(Method):
         ),
     )
 
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        return ("O₁", "O₂", "O₃")
+
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return turned(u, _OPPONENT)
 
@@ -189,6 +192,9 @@ class Decorrelated(Method):
             ),
         ),
     )
+
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        return ("l", "α", "β")
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return to_lab(u)

@@ -92,6 +92,12 @@ class Gamma(_FixedCurve):
                 "Up to 1 level (0.004) away: torchvision multiplies by 255.999 and cuts off, "
                 "Albumentations by 255. Albumentations gives γ in per cent: 45 is 0.45 here.",
             ),
+            (
+                "monai.transforms.AdjustContrast",
+                "Applies γ between the image's own darkest and brightest values: the same on an "
+                "image that uses its whole range, up to 0.84 of the range away on photos of half "
+                "the contrast.",
+            ),
         ),
     )
     gamma: float = parameter(
@@ -301,7 +307,8 @@ class Equalize(Method):
         used_by="Picture editors, radiographs and thermal images, AutoAugment's Equalize",
         libraries=(
             (
-                "cv2.equalizeHist per channel, albumentations.Equalize(mode='cv')",
+                "cv2.equalizeHist per channel, albumentations.Equalize(mode='cv'), "
+                "keras.layers.Equalization",
                 "Rounds the result to bytes: half a level (0.002) at the most. A flat channel "
                 "stays as it is. On luma: same bytes.",
             ),
@@ -321,7 +328,8 @@ class Equalize(Method):
             ),
             (
                 "monai.transforms.HistogramNormalize",
-                "F as in scikit-image, one histogram of all channels.",
+                "One histogram of all channels; its bins are 255/256 of a level wide and values "
+                "between them are interpolated (0.4 away from each channel's own).",
             ),
         ),
     )

@@ -83,6 +83,21 @@ class DatasetMean(Method):
         nominal=(0.0, 255.0),
         invertible=True,
         used_by="VGG, SSD300, Caffe GoogLeNet",
+        libraries=(
+            (
+                'keras preprocess_input(mode="caffe")',
+                "The same on levels with VGG's constants, and the channels are put in B, G, R.",
+            ),
+            (
+                "cv2.dnn.blobFromImage(x, scale, mean=…)",
+                "The same: subtracts the mean of levels first and multiplies by scale afterwards.",
+            ),
+            (
+                "torchvision VGG16_Weights",
+                "IMAGENET1K_V1 divides by the std too; IMAGENET1K_FEATURES holds Caffe's mean, as "
+                "fractions and in R, G, B, and a std of 1/255.",
+            ),
+        ),
     )
     scale: int = parameter(255, "Scale", "Units the difference is given in.", choices=SCALES)
 
@@ -137,6 +152,22 @@ class DatasetZScore(Method):
         nominal=(0.0, 1.0),
         invertible=True,
         used_by="torchvision, timm, most of today's vision networks",
+        libraries=(
+            (
+                "torchvision and Albumentations Normalize, kornia.enhance.normalize",
+                "The same, to 1e-6 in float32. Where a std is 0, torchvision refuses and "
+                "Albumentations gives infinity.",
+            ),
+            (
+                "sklearn.preprocessing.StandardScaler, monai.transforms.NormalizeIntensity",
+                "The same, on pixels as rows or channels first; a std of 0 counts as 1.",
+            ),
+            (
+                "keras.layers.Normalization",
+                "The same, with a floor of 1e-7 under the std, as here; its adapt() takes mean and "
+                "variance in float32, 1e-4 of the range away on small photos.",
+            ),
+        ),
     )
     epsilon: float = parameter(
         1e-7,
@@ -266,6 +297,17 @@ class DatasetPixelZScore(Method):
         shuffles=False,
         invertible=True,
         used_by="Classical pipelines on aligned images (digits, faces)",
+        libraries=(
+            (
+                "sklearn.preprocessing.StandardScaler on flattened images",
+                "The same where no std is below the floor; a std of 0 counts as 1 there.",
+            ),
+            (
+                "tf.keras ImageDataGenerator(featurewise_std_normalization=True)",
+                "One mean and std a channel instead of one a pixel, and 1e-6 is added to the std.",
+            ),
+            *_PLACEMENT_LIBRARIES,
+        ),
     )
     epsilon: float = parameter(
         1 / 255,

@@ -57,6 +57,12 @@ class Unchanged(_Fixed):
         nominal=(0.0, 255.0),
         invertible=True,
         used_by="Networks that rescale inside the graph (EfficientNet in Keras)",
+        libraries=(
+            (
+                "torchvision ToDtype(torch.float32), PILToTensor",
+                "The same. ToTensor and ToDtype(scale=True) divide by 255 as well.",
+            ),
+        ),
     )
 
 
@@ -91,6 +97,22 @@ class ScaleToUnit(_Fixed):
         nominal=(0.0, 1.0),
         invertible=True,
         used_by="The step before most other normalizations",
+        libraries=(
+            (
+                "torchvision ToDtype(scale=True), skimage.util.img_as_float, "
+                "keras.layers.Rescaling, albumentations.ToFloat",
+                "The same, to 1e-7; without scale=True torchvision leaves 0–255.",
+            ),
+            (
+                "tf.image.convert_image_dtype",
+                "The same for integers; floats are left as they are: 200.0 stays 200.0.",
+            ),
+            (
+                "keras.layers.Rescaling(1/255), albumentations.ToFloat(255)",
+                "Divide by the number given, whatever the depth: 16 bits then end at 257. "
+                "torchvision, scikit-image and TensorFlow divide by the type's maximum, as here.",
+            ),
+        ),
     )
 
 
@@ -125,4 +147,15 @@ class ScaleToSymmetric(_Fixed):
         nominal=(-1.0, 1.0),
         invertible=True,
         used_by="Inception, MobileNet in Keras, many GANs",
+        libraries=(
+            (
+                'keras preprocess_input(mode="tf"), torchvision Normalize([0.5] * 3, [0.5] * 3), '
+                "transformers.ViTImageProcessor",
+                "The same, to 1e-7.",
+            ),
+            (
+                "EfficientNet-Lite's (x − 127) / 128",
+                "0.008 higher at black, the same at white: −0.992 to 1.",
+            ),
+        ),
     )

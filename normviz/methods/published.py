@@ -54,6 +54,21 @@ class Published(Method):
         nominal=(0.0, 1.0),
         invertible=True,
         used_by="Anyone who fine-tunes a published model",
+        libraries=(
+            (
+                "torchvision, Keras, Albumentations and Transformers with the same constants",
+                "The same, to 1e-6 in float32.",
+            ),
+            (
+                "transformers' image processors without a model's file",
+                "Most (ViT, ConvNeXt, DeiT, BEiT, EfficientNet) then hold 0.5 and 0.5 and not "
+                "ImageNet's constants, which come with preprocessor_config.json.",
+            ),
+            (
+                "albumentations.Normalize()",
+                "ImageNet's by default; torchvision's Normalize has no default.",
+            ),
+        ),
     )
     preset: str = parameter(
         "imagenet",
@@ -77,6 +92,10 @@ class Published(Method):
     def turned(self) -> bool:
         """Whether the result has its channels in another order than the image."""
         return self.order == "network" and self.published.order == "BGR"
+
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        names = super().channel_names(channels)
+        return names[::-1] if self.turned else names
 
     def constants(self, numbers: Any) -> Mapping[str, np.ndarray]:
         return {"mean": self.published.fraction_mean, "std": self.published.fraction_std}

@@ -15,11 +15,13 @@ from normviz.methods.base import About, Method, Source, parameter
 FLOOR = 1 / 255
 """Added before the logarithm: one level of 8 bits."""
 
-# A surround of more than this σ is taken on a copy on which it has this σ: what is left out is
-# finer than the Gaussian lets through.
+# A surround of twice this σ or more is taken on a copy that is reduced until it has this σ: what is
+# left out is finer than the Gaussian lets through.
 _SIGMA_TAKEN = 8.0
-
-_BORDER = cv2.BORDER_REFLECT_101
+# In pixels of the copy: averaging areas blurs by a variance of 1/12, enlarging linearly by 1/6.
+_VARIANCE_OF_RESIZING = 0.25
+# Mirrored about the edge itself, so that the border of the copy is that of the image.
+_BORDER = cv2.BORDER_REFLECT
 
 JOBSON = Source(
     "Jobson, Rahman and Woodell 1997, A multiscale retinex for bridging the gap between color "
@@ -29,10 +31,10 @@ JOBSON = Source(
 
 
 def surround(u: np.ndarray, sigma: float) -> np.ndarray:
-    """Return G_σ ∗ u, a Gaussian mean of each channel; borders mirrored.
+    """Return G_σ ∗ u, a Gaussian mean of each channel; borders mirrored (dcba|abcd|dcba).
 
-    Up to σ = 8 px by OpenCV's filter; a wider one on a copy reduced by area to σ = 8 there, and
-    enlarged again linearly.
+    Below σ = 16 px by OpenCV's filter; a wider one on a copy reduced by area to about σ = 8 there,
+    and enlarged again linearly.
 
     >>> surround(np.full((4, 5, 1), 0.5), 80.0).ravel()[:2].round(6).tolist()
     [0.5, 0.5]
@@ -40,8 +42,12 @@ def surround(u: np.ndarray, sigma: float) -> np.ndarray:
     height, width = u.shape[:2]
     factor = max(1, int(sigma / _SIGMA_TAKEN))
     small = resized(u, max(1, round(height / factor)), max(1, round(width / factor)))
-    # The sides are rounded apart, and σ with them.
-    across, down = (_kernel(sigma * small.shape[axis] / u.shape[axis]) for axis in (1, 0))
+    if small.shape == u.shape:
+        across = down = _kernel(sigma)
+    else:
+        # The sides are rounded apart, and σ with them.
+        spreads = (sigma * small.shape[axis] / u.shape[axis] for axis in (1, 0))
+        across, down = (_kernel(math.sqrt(s * s - _VARIANCE_OF_RESIZING)) for s in spreads)
     blurred = cv2.sepFilter2D(small, -1, across, down, borderType=_BORDER)
     return resized(blurred.reshape(small.shape), height, width)
 
@@ -89,8 +95,11 @@ def surround(x, sigma):
     height, width = x.shape[:2]
     factor = max(1, int(sigma / {_SIGMA_TAKEN!r}))
     small = resized(x, max(1, round(height / factor)), max(1, round(width / factor)))
-    across, down = (kernel(sigma * small.shape[axis] / x.shape[axis]) for axis in (1, 0))
-    blurred = cv2.sepFilter2D(small, -1, across, down, borderType=cv2.BORDER_REFLECT_101)
+    across = down = kernel(sigma)
+    if small.shape != x.shape:
+        spreads = (sigma * small.shape[axis] / x.shape[axis] for axis in (1, 0))
+        across, down = (kernel(math.sqrt(s * s - {_VARIANCE_OF_RESIZING!r})) for s in spreads)
+    blurred = cv2.sepFilter2D(small, -1, across, down, borderType=cv2.BORDER_REFLECT)
     return resized(blurred.reshape(small.shape), height, width)
 
 
@@ -134,9 +143,9 @@ class SingleScaleRetinex(Method):
         used_by="Enhancement of aerial, underwater and low-light images",
         libraries=(
             (
-                "cv2.GaussianBlur at full size",
-                "For σ above 8 px the surround is taken on a reduced copy here; the result differs "
-                "by less than 0.01 (of a range of about 4) at σ = 80 on photos of 480 px.",
+                "cv2.GaussianBlur, scipy.ndimage.gaussian_filter",
+                "From σ = 16 px on the surround is taken on a reduced copy here: on the bundled "
+                "photos that is up to 0.005 (of a range of 6) away from one filtered at full size.",
             ),
         ),
         scope="local",

@@ -169,7 +169,12 @@ class Macenko(Method):
         libraries=(
             (
                 "torchstain, staintools and the MATLAB toolbox",
-                "the same steps, then cut to bytes.",
+                "The same steps, then cut to bytes.",
+            ),
+            (
+                "monai.apps.pathology NormalizeHEStains",
+                "Takes the stain that holds back less red than blue for haematoxylin, which is "
+                "eosin in the reference: the two change places. Cut to bytes.",
             ),
         ),
     )

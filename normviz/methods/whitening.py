@@ -266,6 +266,9 @@ class ColourPCA(_Colour):
         ),
     )
 
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        return ("PC 1", "PC 2", "PC 3") if channels == 3 else super().channel_names(channels)
+
     def matrix(self, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.gain(constants["eigenvalues"])[:, np.newaxis] * constants["components"]
 
@@ -810,6 +813,10 @@ class ImagePCA(_WholeImage):
         needs_images=True,
         libraries=_IMAGE_LIBRARIES,
     )
+
+    def channel_names(self, channels: int) -> tuple[str, ...]:
+        # Components lie in the picture as its values do, channel by channel.
+        return ("PC 1, 4 …", "PC 2, 5 …", "PC 3, 6 …") if channels == 3 else ("PC 1, 2 …",)
 
     def whitened(self, x: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         components = constants["components"].reshape(-1, x.size)

@@ -30,7 +30,8 @@ def panel():
     image = nv.image_of(pixels)
     fitted = nv.METHODS["image_standardize"]().fit()
     found = observe(image, nv.image_statistics(image), fitted)
-    return Panel("=cmd|'/C calc'!A1.png", "@cat", "image_standardize", "image stds", found)
+    names = ("R", "G", "B")
+    return Panel("=cmd|'/C calc'!A1.png", "@cat", "image_standardize", "image stds", names, found)
 
 
 def test_csv_holds_full_precision_and_no_formula(panel):

@@ -29,9 +29,9 @@ def histograms(low, high, seed=0, channels=3):
     return made
 
 
-def columns(count=3, **more):
+def columns(count=3, names=("R", "G", "B"), **more):
     return [
-        HistogramColumn(f"m{at}", "#123456", "u", histograms(-at - 1, at + 1, at), **more)
+        HistogramColumn(f"m{at}", "#123456", "u", names, histograms(-at - 1, at + 1, at), **more)
         for at in range(count)
     ]
 
@@ -78,6 +78,17 @@ def test_night_is_filled_and_legend_stands_once():
     nights = [trace for trace in figure.data if "night" in trace.name]
     assert len(nights) == 9 and all(trace.fill == "tozeroy" for trace in nights)
     assert sum(bool(trace.showlegend) for trace in figure.data) == 6
+
+
+def test_channels_that_are_no_longer_the_images_are_named_and_drawn_as_such():
+    figure = histogram_row([*columns(1), *columns(1, names=("B", "G", "R"))])
+    colours = [trace.line.color for trace in figure.data]
+    assert [trace.name for trace in figure.data] == ["R", "G", "B", "B", "G", "R"]
+    assert colours[:3] == colours[:2:-1]
+    assert sum(bool(trace.showlegend) for trace in figure.data) == 3
+    figure = histogram_row([*columns(1), *columns(1, names=("l", "α", "β"))])
+    assert len({trace.line.color for trace in figure.data}) == 6
+    assert [trace.name for trace in figure.data if trace.showlegend] == [*"RGBlαβ"]
 
 
 def test_columns_divide_the_width_evenly():

@@ -393,3 +393,17 @@ def test_fitting_changes_nothing_it_was_given():
 def test_value_range_of_integers_cannot_be_declared_otherwise():
     with pytest.raises(ShapeError, match="value range"):
         fitted("lcn")(photo(), ValueRange(0, 1))
+
+
+@pytest.mark.parametrize(("key", "channels"), BY_CHANNELS)
+def test_every_channel_of_the_result_has_a_name_of_its_own(key, channels):
+    names = fitted(key, channels).method.channel_names(channels)
+    assert len(names) == len(set(names)) == channels
+
+
+def test_channels_that_are_turned_round_are_named_so():
+    assert nv.METHODS["published"](preset="vgg").channel_names(3) == ("R", "G", "B")
+    turned = nv.METHODS["published"](preset="vgg", order="network")
+    assert turned.channel_names(3) == ("B", "G", "R")
+    x = np.array([[[255, 0, 0]]], np.uint8)
+    assert turned.channel_names(3)[int(np.argmax(turned.fit()(x)))] == "R"
