@@ -14,6 +14,9 @@ const LEAST_ON_PHONE = 210;
 const PHONE = matchMedia("(max-width: 700px)");
 const COLUMN_GAP = 16;
 const STATISTICS = ["min", "mean", "std", "max"];
+// The channels of an image, and the marks of a result's channels that are none of them.
+const OF_THE_IMAGE = ["R", "G", "B", "grey"];
+const OTHERS = ["first", "second", "third"];
 const KEYBOARD_HELP =
   "Keyboard on a picture: arrow keys move the pixel, Shift + arrows pan, Ctrl + arrows go to the " +
   "next picture, + and − zoom, 0 fits, Escape clears. Mouse: click keeps a pixel, double click or " +
@@ -21,6 +24,14 @@ const KEYBOARD_HELP =
 
 const views = new Map(); // component key → zoom, centre and kept pixel; outlives every data change
 const instances = new WeakMap(); // parentElement → Part or Grid
+
+const names = (cell) => cell.numbers.map(([channel]) => channel);
+
+// The image's channel that a value was read in, where its column is headed otherwise.
+function from(cell, c) {
+  const own = cell.numbers.length === 1 ? "grey" : OF_THE_IMAGE[c];
+  return cell.numbers[c][0] === own ? "" : `${own} `;
+}
 
 export default function ({ data, parentElement, setStateValue }) {
   const Kind = data instanceof Uint8Array ? Part : Grid;
@@ -322,7 +333,7 @@ class Grid {
       const known = new Map(line.panels.map((panel) => [panel.key, panel]));
       line.panels = columns.map((column, c) => {
         const cell = cells[r][c];
-        const shape = cell.kind === "message" ? "message" : row.channels;
+        const shape = cell.kind === "message" ? "message" : names(cell).join();
         let panel = known.get(column.key);
         if (panel?.shape === shape) known.delete(column.key);
         else panel = this.panel(column.key, shape, cell);
@@ -379,21 +390,21 @@ class Grid {
     panel.canvas.tabIndex = -1;
     panel.failure = make("div", "failure", panel.picture);
     panel.cross = make("div", "cross", panel.picture);
-    this.table(panel, cell.numbers.map(([channel]) => channel));
+    this.table(panel, names(cell));
     panel.note = make("div", "note", element);
     return panel;
   }
 
   table(panel, channels) {
     panel.table = make("table", "", panel.element);
-    const names = make("tr", "", make("thead", "", panel.table));
-    make("td", "", names);
-    for (const channel of channels) {
-      const name = make("th", "", names);
+    const head = make("tr", "", make("thead", "", panel.table));
+    make("td", "", head);
+    channels.forEach((channel, c) => {
+      const name = make("th", "", head);
       name.scope = "col";
-      make("span", `mark ${channel}`, name);
+      make("span", `mark ${OF_THE_IMAGE.includes(channel) ? channel : OTHERS[c]}`, name);
       name.append(channel);
-    }
+    });
     const line = (body, name) => {
       const made = make("tr", "", body);
       make("th", "", made, name).scope = "row";
@@ -648,7 +659,7 @@ class Grid {
     panel.cleared = false;
     const values = this.values(panel, x, y);
     values.forEach(([before, after], c) => {
-      say(panel.before[c], print(before, row.before[2]));
+      say(panel.before[c], from(cell, c) + print(before, row.before[2]));
       say(panel.after[c], print(after, cell.digits));
     });
     readout.dataset.x = x;
@@ -684,7 +695,7 @@ class Grid {
       const { row, cell } = panel;
       const spoken = this.values(panel, kept.x, kept.y).map(
         ([before, after], c) =>
-          `${cell.numbers[c][0]} before ${print(before, row.before[2])}, ` +
+          `${cell.numbers[c][0]} before ${from(cell, c)}${print(before, row.before[2])}, ` +
           `after ${print(after, cell.digits)}`,
       );
       say(this.live, `${panel.tag.textContent}, x ${kept.x}, y ${kept.y}: ${spoken.join("; ")}`);

@@ -12,7 +12,7 @@ from app.selection import Column, Row, Selection
 from app.views.panels import panels_of, windows_of
 from normviz.display import describe
 from normviz.figures.theme import METHOD_COLOURS
-from normviz.images import Image
+from normviz.images import CHANNEL_NAMES, Image
 from normviz.light import level_table
 from normviz.observe.ranges import Ranges, ranges_of_pixels
 
@@ -128,6 +128,8 @@ def _cell(
     whole = "exact, all" if row.image.levels is not None else "in float64, all"
     note = f"{whole} {size}" if found.exact else f"measured on {size}"
     names = column.method.channel_names(found.channels)
+    if names != CHANNEL_NAMES[found.channels]:
+        note += f"; {', '.join(names)} drawn as {', '.join(CHANNEL_NAMES[found.channels])}"
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
     if pair is not None:
         scale, start = 1.0, 0.0

@@ -137,7 +137,7 @@ class Macenko(Method):
         title="Macenko stain normalization",
         short="Macenko",
         scope="image",
-        reduces=("H", "W"),
+        reduces=("H", "W", "C"),
         formula=(
             r"\mathrm{OD} = -\ln\frac{x + 1}{I_0} = S\,C, \quad"
             r" y = I_0 \exp\!\left(-S_{\mathrm{ref}}\, C\,"

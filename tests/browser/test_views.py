@@ -16,9 +16,11 @@ import normviz as nv
 from normviz.display import to_bytes
 from normviz.images import image_of
 from normviz.light import Light, relight
+from normviz.methods.published import ORDERS
 from normviz.networks import mobilenet_v2, network_view, pre_activations
 from normviz.observe.activations import day_night
 from normviz.observe.ranges import observe
+from normviz.presets import PRESETS
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
@@ -299,3 +301,25 @@ def test_the_viewer_works_by_keyboard(open_page):
     assert page.locator("[data-column=image_mean] canvas:focus").count() == 1
     page.keyboard.press("Escape")
     assert page.locator("[data-testid=readout][data-x]").count() == 0
+
+
+def test_channels_that_are_turned_round_are_headed_so(open_page):
+    order = {"published.preset": PRESETS["vgg"].title, "published.order": ORDERS["network"]}
+    page = open_page(address("scale_01", "published", "opponent", **order))
+    package = nv.METHODS["published"]("vgg", order="network").fit()(PHOTOS[0].pixels)
+    numbers = numbers_on_screen(page)
+    for c, channel in enumerate("BGR"):
+        assert numbers[0, "published", channel, "mean"] == pytest.approx(package[..., c].mean())
+    page.locator("[data-column=published] canvas").first.hover(position={"x": 41, "y": 23})
+    x, y, before, _ = pixel_read(page, "published")
+    # Under B stands what was read in R, said so.
+    cells = page.locator("[data-column=published] [data-testid=readout] tr").first.locator("td")
+    red, green, blue = PHOTOS[0].pixels[y, x].tolist()
+    assert before == [red, green, blue]
+    assert cells.all_inner_texts() == [f"R {red}", f"{green}", f"B {blue}"]
+    heads = page.locator("[data-column=opponent] thead").first.locator("th")
+    assert heads.all_inner_texts() == ["O₁", "O₂", "O₃"]
+    note = page.locator("[data-column=opponent] .note").first.inner_text()
+    assert note.endswith("O₁, O₂, O₃ drawn as R, G, B")
+    names = [trace["name"] for trace in chart(page, "histograms")["data"]]
+    assert names.count("B") == 2 and names.count("O₃") == 1
