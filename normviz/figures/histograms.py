@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from normviz.figures.theme import channel_line, quiet_colour, template
+from normviz.figures.theme import CHANNEL_COLOURS, channel_line, quiet_colour, template
 from normviz.images import CHANNEL_NAMES
 from normviz.observe.ranges import Histogram
 
 # The page's grid has gaps of 16 px; at the width that most columns get this is its share.
 _GAP = 0.085
+_PLACES = ("1st", "2nd", "3rd")
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _lines(
 ) -> None:
     listed = {trace["legendgroup"] for trace in traces}
     for at, (name, histogram) in enumerate(zip(names, histograms, strict=True)):
+        # Names that one method alone has would fill the legend: the pointer tells them.
+        known = name if name in CHANNEL_COLOURS else f"{_PLACES[at]} channel"
         edges = histogram.edges.astype(np.float32)
         shares = np.append(histogram.shares, histogram.shares[-1]).astype(np.float32) * 100
         traces.append(
@@ -154,9 +157,9 @@ def _lines(
                 "opacity": opacity,
                 "xaxis": axes[0],
                 "yaxis": axes[1],
-                "name": name if what == "after" else f"{name}, {what}",
-                "legendgroup": f"{name} {what}",
-                "showlegend": f"{name} {what}" not in listed,
+                "name": known if what == "after" else f"{known}, {what}",
+                "legendgroup": f"{known} {what}",
+                "showlegend": f"{known} {what}" not in listed,
                 "hovertemplate": f"{name}, {what}: from %{{x:.4g}}: %{{y:.2f}} %<extra></extra>",
             }
         )

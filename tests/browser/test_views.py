@@ -322,4 +322,4 @@ def test_channels_that_are_turned_round_are_headed_so(open_page):
     note = page.locator("[data-column=opponent] .note").first.inner_text()
     assert note.endswith("O₁, O₂, O₃ drawn as R, G, B")
     names = [trace["name"] for trace in chart(page, "histograms")["data"]]
-    assert names.count("B") == 2 and names.count("O₃") == 1
+    assert names.count("B") == 2 and names.count("3rd channel") == 1

@@ -88,7 +88,9 @@ def test_channels_that_are_no_longer_the_images_are_named_and_drawn_as_such():
     assert sum(bool(trace.showlegend) for trace in figure.data) == 3
     figure = histogram_row([*columns(1), *columns(1, names=("l", "α", "β"))])
     assert len({trace.line.color for trace in figure.data}) == 6
-    assert [trace.name for trace in figure.data if trace.showlegend] == [*"RGBlαβ"]
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert shown == ["R", "G", "B", "1st channel", "2nd channel", "3rd channel"]
+    assert figure.data[-1].hovertemplate.startswith("β, after")
 
 
 def test_columns_divide_the_width_evenly():
