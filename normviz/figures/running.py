@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from normviz.figures.theme import quiet_colour, template
-from normviz.methods.features import TrainEvalStep
+from normviz.methods.running import TrainEvalStep
 
 _BATCH, _RUNNING = "#b98000", "#2a66c8"
 

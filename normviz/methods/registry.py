@@ -15,6 +15,15 @@ from normviz.methods.dataset import (
     DatasetPixelZScore,
     DatasetZScore,
 )
+from normviz.methods.features import (
+    BatchNorm,
+    FeatureNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    PositionalNorm,
+    RMSNorm,
+)
 from normviz.methods.fixed import ScaleToSymmetric, ScaleToUnit, Unchanged
 from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
 from normviz.methods.local import (
@@ -28,6 +37,7 @@ from normviz.methods.local import (
 from normviz.methods.norms import GlobalContrast, UnitL2, UnitMax
 from normviz.methods.published import Published
 from normviz.methods.retinex import MultiScaleRetinex, SingleScaleRetinex
+from normviz.methods.running import BatchRenorm, RunningBatchNorm
 from normviz.methods.stretch import ChannelMinMax, MinMax, PercentileStretch, Robust
 from normviz.methods.transfer import Macenko, Reinhard
 from normviz.methods.whitening import ColourPCA, ColourZCA, ImagePCA, ImageZCA, PatchZCA
@@ -75,4 +85,18 @@ FAMILIES: dict[str, tuple[type[Method], ...]] = {
 
 METHODS: dict[str, type[Method]] = {
     method.key: method for family in FAMILIES.values() for method in family
+}
+
+FEATURE_NORMS: dict[str, type[FeatureNorm]] = {
+    norm.key: norm
+    for norm in (
+        BatchNorm,
+        RunningBatchNorm,
+        BatchRenorm,
+        LayerNorm,
+        InstanceNorm,
+        GroupNorm,
+        RMSNorm,
+        PositionalNorm,
+    )
 }

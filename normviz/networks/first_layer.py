@@ -15,7 +15,7 @@ import numpy as np
 
 from normviz.errors import ParameterError, ShapeError
 from normviz.images import resized
-from normviz.methods.features import RunningAverages
+from normviz.methods.running import RunningAverages
 
 VIEW_SIDE = 224
 """The shorter side that :func:`network_view` reduces to: what ImageNet networks are fed."""

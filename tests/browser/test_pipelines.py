@@ -10,8 +10,7 @@ import pytest
 
 import normviz as nv
 from normviz.images import resized
-from normviz.methods import compare_train_eval
-from normviz.methods.features import FEATURE_NORMS
+from normviz.methods import FEATURE_NORMS, compare_train_eval
 from normviz.networks import mobilenet_v2_convolution, pre_activations
 from normviz.pipeline import KNOWN, order_effect, remarks, statistics_along
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample

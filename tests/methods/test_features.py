@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import normviz as nv
 from normviz.errors import ParameterError, ShapeError
-from normviz.methods.features import AXES, FEATURE_TARGETS, RunningAverages, compare_train_eval
+from normviz.methods.features import AXES, FEATURE_TARGETS
+from normviz.methods.running import RunningAverages, compare_train_eval
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
