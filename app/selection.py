@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import keys
+from app import keys, published
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
 from app.sources import (
@@ -147,11 +147,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     kind, _, name = chosen.partition(":")
     if kind == "preset":
         preset = PRESETS[name]
-        if preset.folklore:
-            st.warning(plain(preset.note), icon=":material/history_edu:")
-        where = f"[{plain(preset.source)}]({preset.url})" if preset.url else plain(preset.source)
-        note = "" if preset.folklore else preset.note
-        st.caption(f"{plain(preset.words())} Source: {where}. {plain(note)}")
+        published.say(preset)
         return Numbers(chosen, preset, f"preset {preset.title}"), ""
     if kind == "constants":
         return _imported()

@@ -48,21 +48,22 @@ mean 0.4850, 0.4580, 0.4076, std 0.003922.
         """Return one sentence: the numbers as they were written, and as methods here use them."""
         if self.order != "BGR" and self.scale == 1:
             return (
-                f"{verb} for {self.order} on 0–1, as used here: mean {_listed(self.mean)}, "
-                f"std {_listed(self.std)}."
+                f"{verb} for {self.order} on 0–1, as used here: mean {listed(self.mean)}, "
+                f"std {listed(self.std)}."
             )
         order = "RGB" if self.channels == 3 else self.order
         mean, std = (_rounded(values) for values in (self.fraction_mean, self.fraction_std))
         return (
-            f"{verb} for {self.order} on 0–{self.scale:g}: mean {_listed(self.mean)}, "
-            f"std {_listed(self.std)}; here as {order} on 0–1: mean {mean}, std {std}."
+            f"{verb} for {self.order} on 0–{self.scale:g}: mean {listed(self.mean)}, "
+            f"std {listed(self.std)}; here as {order} on 0–1: mean {mean}, std {std}."
         )
 
     def _rgb(self, values: tuple[float, ...]) -> np.ndarray:
         return np.array(values[::-1] if self.order == "BGR" else values, np.float64)
 
 
-def _listed(values: tuple[float, ...]) -> str:
+def listed(values: tuple[float, ...]) -> str:
+    """Return the numbers as text, one where all are the same."""
     return ", ".join(f"{value:.8g}" for value in (values[:1] if len(set(values)) == 1 else values))
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from PIL import Image as PillowImage
 from streamlit.delta_generator import DeltaGenerator
 
-from app import axes, gallery, keys, viewer
+from app import axes, gallery, keys, published, viewer
 from app.cached import (
     lit,
     name_of,
@@ -33,6 +33,8 @@ from normviz.errors import NormvizError, ReadError
 from normviz.figures.theme import METHOD_COLOURS
 from normviz.methods import FAMILIES, METHODS, Method
 from normviz.methods.code import TARGETS
+from normviz.methods.dataset import DatasetMeanImage
+from normviz.methods.published import Published
 from normviz.observe.difference import Difference, difference
 from normviz.observe.invariance import Tried, tried_changes
 from normviz.observe.ranges import Ranges
@@ -210,10 +212,12 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
     if len(shown) == 1:
         wide, narrow = st.columns([3, 2], gap="large")
         _about(chosen, row, shown[0], wide, narrow)
-        return
-    for column, place in zip(shown, st.columns(2, gap="large"), strict=True):
-        place.subheader(column.method.about.title, anchor=False)
-        _about(chosen, row, column, place, place)
+    else:
+        for column, place in zip(shown, st.columns(2, gap="large"), strict=True):
+            place.subheader(column.method.about.title, anchor=False)
+            _about(chosen, row, column, place, place)
+    if any(isinstance(column.method, Published) for column in shown):
+        published.presets_table()
 
 
 def _parameters(names: list[str]) -> dict[str, Method]:
@@ -273,6 +277,8 @@ def _about(
     with place:
         st.markdown(plain(about.summary))
         st.latex(about.formula)
+        if isinstance(column.method, Published):
+            published.say(column.method.published)
         if column.fitted_on:
             st.caption(plain(f"Fitted on {column.fitted_on}."))
         st.markdown(
@@ -294,6 +300,8 @@ def _about(
                 for source in about.sources
             )
         )
+        if isinstance(column.method, DatasetMeanImage):
+            published.mean_images_list()
         if about.libraries:
             st.markdown(
                 "**In libraries**\n"

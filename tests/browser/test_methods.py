@@ -11,6 +11,7 @@ import normviz as nv
 from normviz.methods.code import TARGETS
 from normviz.observe.difference import difference
 from normviz.observe.sentences import two_methods
+from normviz.presets import MEAN_IMAGES, PRESETS
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import numbers_on_screen
@@ -182,3 +183,16 @@ def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, method, wid
     assert page.evaluate(
         "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
     )
+
+
+def test_a_published_preset_says_its_numbers_and_a_wrong_one_that_it_is(open_page):
+    wrong = PRESETS["imagenet_reversed"]
+    page = open_page(address("published", **{"published.preset": wrong.title}))
+    assert page.get_by_role("alert").inner_text().endswith(wrong.note)
+    numbers = nv.METHODS["published"]("imagenet_reversed").fit()(PHOTOS[0].pixels)
+    assert_numbers(numbers_on_screen(page), "published", numbers)
+    page.get_by_text(f"All {len(PRESETS)} presets").click()
+    page.wait_for_selector("[data-testid=stDataFrame] canvas", state="attached")
+    page = open_page(address("dataset_mean_image"))
+    for one in MEAN_IMAGES.values():
+        assert page.get_by_text(one.words()).count() == 1
