@@ -10,6 +10,7 @@ import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.image import _fractions, _own
+from normviz.methods.kernels import affine
 from normviz.statistics.counts import Counts
 from normviz.statistics.image import ImageStatistics
 
@@ -62,6 +63,10 @@ class GreyWorld(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         mean, _, pooled, _ = _fractions(_own(image))
         return _ratio(pooled, mean), np.zeros_like(mean)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean = np.array(cv2.mean(pixels)[: pixels.shape[2]])
+        return affine(pixels, _ratio(mean.mean(), mean) / 255, np.zeros_like(mean))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
