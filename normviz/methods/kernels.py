@@ -19,6 +19,9 @@ _LEVELS = np.arange(256.0)
 _ROUNDED = 4
 _WHOLE = 1e-9
 
+# Fewer values than this are looked up.
+_FEW = 1024
+
 
 def affine(
     pixels: np.ndarray,
@@ -63,6 +66,8 @@ def _converted(
         return None
     if factor == 1 and not any(biases):
         return pixels.astype(np.float32)
+    if pixels.size < _FEW:
+        return None
     low, high = ends or cv2.minMaxLoc(pixels.reshape(len(pixels), -1))[:2]
     if not _float32_will_do(factor, frozenset(biases), low, high):
         return None
@@ -74,21 +79,22 @@ def _converted(
 
 
 @lru_cache(4096)
-def _float32_will_do(factor: float, biases: frozenset[float], low: float, high: float) -> bool:
+def _float32_will_do(gain: float, biases: frozenset[float], low: float, high: float) -> bool:
     """Whether rounding gain and bias too is small, and keeps results that are whole numbers."""
-    largest = max(min(abs(factor * end + bias) for bias in biases) for end in (low, high))
-    if 255 * factor + max(map(abs, biases)) > _ROUNDED * largest:
+    largest = max(min(abs(gain * end + bias) for bias in biases) for end in (low, high))
+    if 255 * gain + max(map(abs, biases)) > _ROUNDED * largest:
         return False
     if len(biases) > 1:
         return True
     (bias,) = biases
-    zero = min(max(round(-bias / factor), low), high)
-    levels = np.array([[[low], [zero], [high]]], np.uint8)
-    exact = [factor * level + bias for level in (low, zero, high)]
-    tried = normalized(levels, exact[0], exact[2]).ravel().tolist()
+    levels = [low, min(max(round(-bias / gain), low), high), high]
+    exact = [gain * level + bias for level in levels]
+    # So many that OpenCV computes them as it does those of a large image.
+    pixels = np.tile(np.array(levels, np.uint8), _FEW).reshape(-1, 3, 1)
+    tried = normalized(pixels, exact[0], exact[2])
     return all(
-        abs(value - round(value)) > _WHOLE or done == round(value)
-        for value, done in zip(exact, tried, strict=True)
+        abs(value - round(value)) > _WHOLE or (done == round(value)).all()
+        for value, done in zip(exact, tried.T[0], strict=True)
     )
 
 

@@ -16,6 +16,11 @@ BYTES = arrays.arrays(np.uint8, SHAPES)
 NEAR = arrays.arrays(np.uint8, SHAPES, elements=st.integers(250, 253))
 
 
+def tiled(pixels: np.ndarray) -> np.ndarray:
+    """So large that it is not looked up for its size alone."""
+    return np.tile(pixels, (40, 30, 1))
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     pixels=BYTES | NEAR,
@@ -24,33 +29,38 @@ NEAR = arrays.arrays(np.uint8, SHAPES, elements=st.integers(250, 253))
 )
 def test_one_gain_for_all_channels_is_float64_to_a_millionth(pixels, gain, bias):
     offsets = np.array((bias * 3)[: pixels.shape[2]])
-    exact = pixels * gain + offsets
-    done = kernels.affine(pixels, np.array([gain]), offsets)
-    assert done.dtype == np.float32 and done.shape == pixels.shape
-    assert np.abs(done - exact).max() <= 1e-6 * np.abs(exact).max()
+    for image in (pixels, tiled(pixels)):
+        exact = image * gain + offsets
+        done = kernels.affine(image, np.array([gain]), offsets)
+        assert done.dtype == np.float32 and done.shape == image.shape
+        assert np.abs(done - exact).max() <= 1e-6 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize("low", [0, 3, 80])
 @pytest.mark.parametrize("high", range(100, 256))
 def test_the_ends_of_a_stretch_are_0_and_1_to_the_bit(low, high):
-    pixels = np.arange(low, high + 1, dtype=np.uint8).reshape(1, -1, 1)
+    pixels = tiled(np.arange(low, high + 1, dtype=np.uint8).reshape(1, -1, 1))
     gain = 1 / (high - low)
-    done = kernels.affine(pixels, np.array([gain]), np.array([-low * gain])).ravel()
-    assert done[0] == 0 and done[-1] == 1
-    np.testing.assert_allclose(done, (pixels.ravel() - low) * gain, rtol=1e-6, atol=1e-7)
+    done = kernels.affine(pixels, np.array([gain]), np.array([-low * gain]))
+    assert (done[pixels == low] == 0).all() and (done[pixels == high] == 1).all()
+    np.testing.assert_allclose(done, (pixels - float(low)) * gain, rtol=1e-6, atol=1e-7)
 
 
-def test_a_constant_for_all_channels_takes_the_fast_call_where_it_may():
-    photo = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    one = np.array([1 / 255]), np.zeros(1)
+def test_one_call_in_float32_is_taken_only_where_it_does_as_well():
+    photo = tiled(np.arange(256, dtype=np.uint8).reshape(16, 16, 1))
     assert kernels._converted(photo, [1 / 255], [0.0], None) is not None
+    assert kernels._converted(photo, [1.0], [-120.3, -110.2, -90.1], None) is not None
     np.testing.assert_array_equal(
-        kernels.affine(photo, *one), kernels.affine(photo, *one, ends=(0.0, 255.0))
+        kernels.affine(photo, np.array([1 / 255]), np.zeros(1)),
+        kernels.affine(photo, np.array([1 / 255]), np.zeros(1), ends=(0.0, 255.0)),
     )
     # In float32, 2/255 · 255 − 1 is 1.0000001.
     assert kernels._converted(photo, [2 / 255], [-1.0], None) is None
-    # Two levels of contrast far from black: a gain of 1 and a bias of −250 each rounded.
-    assert kernels._converted(photo[15:, 10:13], [0.5], [-125.0], None) is None
+    done = kernels.affine(photo, np.array([2 / 255]), np.array([-1.0]))
+    assert done.min() == -1 and done.max() == 1
+    # Few levels of contrast far from black: the bias is rounded by more than shows of them.
+    close = np.where(photo % 2, np.uint8(250), np.uint8(253))
+    assert kernels._converted(close, [0.5], [-125.25], None) is None
 
 
 @settings(max_examples=100, deadline=None)
