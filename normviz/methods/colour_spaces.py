@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from normviz.methods import kernels
 from normviz.methods.base import About, Method, Source
 
 _OPPONENT = np.array(
@@ -116,6 +117,9 @@ class Opponent(Method):
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return turned(u, _OPPONENT)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return kernels.turned(pixels, np.column_stack([_OPPONENT / 255, np.zeros(3)]))
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return turned(y, _OPPONENT.T)

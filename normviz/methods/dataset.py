@@ -295,7 +295,10 @@ class DatasetPixelZScore(Method):
 
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         y = _differences(pixels, constants["mean_image"], self.placement, 1)
-        y /= self._divisor(y, constants)
+        std = _placed_alone(pixels, constants["std_image"], self.placement)
+        if constants["std_image"].min() < self.epsilon:
+            np.maximum(std, np.float32(self.epsilon), out=std)
+        y /= std
         return y
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -349,10 +352,17 @@ def _differences(
     pixels: np.ndarray, template: np.ndarray, placement: str, scale: float
 ) -> np.ndarray:
     """Return scale · (u − M) of bytes in one pass, by OpenCV's sum of bytes and floats."""
-    template = np.broadcast_to(_fitted_to(pixels, template, placement), pixels.shape)
-    template = np.ascontiguousarray(template)
-    y = cv2.addWeighted(pixels, scale / 255, template, -scale, 0, dtype=cv2.CV_32F)
-    return y.reshape(pixels.shape)
+    placed = _placed_alone(pixels, template, placement)
+    # Over the mean image, which saves going through as much memory again.
+    return cv2.addWeighted(pixels, scale / 255, placed, -scale, 0, placed, cv2.CV_32F)
+
+
+def _placed_alone(pixels: np.ndarray, template: np.ndarray, placement: str) -> np.ndarray:
+    """Return a mean or std image of the very shape of ``pixels``, a copy that may be changed."""
+    placed = _fitted_to(pixels, template, placement)
+    if placed.shape != pixels.shape:
+        placed = np.broadcast_to(placed, pixels.shape)
+    return np.require(placed, requirements=["C", "W"])
 
 
 _AT_SIZE = {
