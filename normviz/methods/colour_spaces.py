@@ -197,6 +197,11 @@ class Decorrelated(Method):
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return to_lab(u)
 
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        responses = np.column_stack([RGB_TO_LMS / 255, np.full(3, FLOOR)])
+        logs = cv2.log(kernels.turned(pixels, responses))
+        return cv2.transform(logs, (LMS_TO_LAB / np.log(10)).astype(np.float32))
+
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return from_lab(y)
 

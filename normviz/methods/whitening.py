@@ -659,10 +659,14 @@ class _WholeImage(_Whitening):
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         # From the levels: gains of hundreds would show the rounding of float32 fractions.
         small = squeezed(pixels, self.side, BYTE_RANGE)
-        return self._enlarged(small, pixels.shape, constants).astype(np.float32)
+        return self._enlarged(small, pixels.shape, constants, np.float32)
 
     def _enlarged(
-        self, small: np.ndarray, shape: tuple[int, ...], constants: Mapping[str, np.ndarray]
+        self,
+        small: np.ndarray,
+        shape: tuple[int, ...],
+        constants: Mapping[str, np.ndarray],
+        kind: type = np.float64,
     ) -> np.ndarray:
         own = constants["mean"].shape[-1]
         # Fitted on grey: each channel is an image of its own.
@@ -670,7 +674,8 @@ class _WholeImage(_Whitening):
         done = [self.whitened((part - constants["mean"]).ravel(), constants) for part in parts]
         values = [one.reshape(constants["mean"].shape) for one in done]
         rows, columns = (np.arange(length) * self.side // length for length in shape[:2])
-        return np.concatenate(values, axis=2)[rows][:, columns]
+        whole: np.ndarray = np.concatenate(values, axis=2).astype(kind)
+        return whole.take(columns, axis=1).take(rows, axis=0)
 
     def whitened_code(self) -> str:
         raise NotImplementedError

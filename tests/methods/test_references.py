@@ -261,6 +261,18 @@ def test_mean_images_on_bytes_are_the_definition_and_stay_as_fitted(key, placeme
         np.testing.assert_array_equal(fitted.constants[name], value)
 
 
+@pytest.mark.parametrize("faint", [False, True])
+@pytest.mark.parametrize("order", [1, 2])
+def test_grey_edge_on_bytes_is_the_definition_however_faint_the_edges(order, faint):
+    pixels = photo(60, 80)
+    if faint:
+        pixels[:] = 90
+        pixels[20, 30] = (91, 92, 93)
+    fitted = nv.METHODS["grey_edge"](order=order).fit()
+    assert (fitted.method.on_bytes(pixels, {}) is None) == faint
+    np.testing.assert_allclose(fitted(pixels), fitted.reference(pixels), rtol=2e-6)
+
+
 def test_floats_of_any_declared_range_are_fractions_of_it():
     u = np.random.default_rng(0).uniform(0, 1, (5, 7, 3)).astype(np.float32)
     shifted = (u.astype(float) * 20 - 10).astype(np.float32)
