@@ -29,7 +29,14 @@ from standardize import (
 )
 
 COMMAND = "python benchmarks/methods.py"
-PEER_NAMES = ("numpy", "opencv-python-headless", "albumentations", "torch", "torchvision")
+PEER_NAMES = (
+    "numpy",
+    "opencv-python-headless",
+    "albumentations",
+    "torch",
+    "torchvision",
+    "scikit-image",
+)
 CALLS = 3
 
 
@@ -76,7 +83,7 @@ def measure(rounds: int, only: list[str]) -> dict:
         candidates: dict[str, Callable] = {"normviz": lambda fitted=fitted: fitted(pixels)}
         ours = candidates["normviz"]()
         apart = {}
-        for name, (run, tolerance) in peers(key, fitted, pixels).items():
+        for name, (run, tolerance) in peers(key, fitted, pixels, photos).items():
             theirs = np.asarray(run(), np.float32)
             if theirs.shape[0] == 3:
                 theirs = theirs.transpose(1, 2, 0)
@@ -118,11 +125,12 @@ def timed(candidates: dict[str, Callable], rounds: int) -> dict:
     }
 
 
-def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
+def peers(key: str, fitted, pixels, photos) -> dict[str, tuple[Callable, float]]:
     """Name → (call, how far it may be away as a share of the output's range)."""
     import albumentations as A
     import cv2
     import numpy as np
+    from skimage.exposure import match_histograms
     from torchvision.transforms import v2
     from torchvision.transforms.v2 import functional as F
 
@@ -142,7 +150,16 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
             name: (lambda: normalize(image=pixels)["image"], 1e-4),
             "torchvision v2": (lambda: steps(tensor), 1e-4),
             "NumPy, float32": (lambda: (pixels.astype(f32) - m) * s, 1e-4),
+            "OpenCV subtract, multiply": (lambda: by_channel(255 * np.array(mean), s), 1e-4),
         }
+
+    def scalar(values):
+        return (*np.broadcast_to(values, 3).astype(float).tolist(), 0.0)
+
+    def by_channel(mean, gain):
+        """(x − mean) · gain of each channel, as OpenCV's two calls do it."""
+        centred = cv2.subtract(pixels, scalar(mean), dtype=cv2.CV_32F)
+        return centred if np.all(gain == 1) else cv2.multiply(centred, scalar(gain), centred)
 
     def own(mode, tolerance=1e-3):
         normalize = A.Normalize(normalization=mode)
@@ -226,20 +243,75 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
             return (x - x.mean(axis=axes)) / x.std(axis=axes)
 
         def opencv():
-            mean, std = (v.ravel() for v in cv2.meanStdDev(pixels))
             if axes is None:
-                square = (std**2 + mean**2).mean()
-                mean = np.full(3, mean.mean())
-                std = np.full(3, np.sqrt(square - mean[0] ** 2))
-            return (pixels - f32(mean)) * f32(1 / std)
+                return affine_of(*pooled_moments())
+            mean, std = (v.ravel() for v in cv2.meanStdDev(pixels))
+            return by_channel(mean, 1 / std)
 
-        return {"NumPy, float32": (run, 1e-3), "OpenCV meanStdDev, NumPy": (opencv, 1e-4)}
+        return {"NumPy, float32": (run, 1e-3), "OpenCV meanStdDev and affine": (opencv, 1e-4)}
+
+    flat = pixels.reshape(len(pixels), -1)
+
+    def pooled_moments():
+        return (float(v[0, 0]) for v in cv2.meanStdDev(flat))
+
+    def affine_of(mean, std):
+        gain = 1 / std
+        return cv2.addWeighted(flat, gain, flat, 0, -mean * gain, dtype=cv2.CV_32F)
+
+    def contrast():
+        mean, std = pooled_moments()
+        size = flat.size
+        divisor = np.sqrt(method.bias + std**2 * size / (size - 1)) / method.scale
+        return affine_of(mean, divisor)
+
+    def opencv_min_max():
+        ends = [cv2.minMaxLoc(plane)[:2] for plane in cv2.split(pixels)]
+        low, high = np.array(ends).T
+        return by_channel(low, 1 / (high - low))
+
+    def robust():
+        low, middle, high = np.percentile(pixels, [25, 50, 75])
+        return affine_of(middle, high - low)
 
     def whitened():
         black, *columns = fitted.reference(np.vstack([np.zeros((1, 3)), np.eye(3)])[None])[0]
         matrix = np.stack([column - black for column in columns] + [255 * black], axis=1)
         m = f32(matrix / 255)
         return {"cv2.transform": (lambda: cv2.transform(pixels.astype(f32), m), 1e-4)}
+
+    def patches_filtered():
+        # As the torch code exported for this method does it: mirrored border, one convolution.
+        kernel = torch.tensor(f32(constants["kernel"] / 255)).permute(0, 3, 1, 2).contiguous()
+        offset = torch.tensor(f32(constants["offset"]))
+        before = method.side // 2
+        after = method.side - 1 - before
+        pad = (before, after, before, after)
+
+        def run():
+            x = torch.nn.functional.pad(tensor[None].float(), pad, mode="reflect")
+            return torch.nn.functional.conv2d(x, kernel, offset)[0]
+
+        return {"torch conv2d": (run, 1e-3)}
+
+    def whole_image():
+        components = constants["components"].reshape(len(constants["components"]), -1)
+        gain, mean = method.gain(constants["eigenvalues"]), constants["mean"].ravel()
+        side = method.side
+
+        def run():
+            small = cv2.resize(pixels.astype(f32), (side, side), interpolation=cv2.INTER_AREA)
+            x = small.ravel() / 255 - mean
+            y = np.zeros_like(x)
+            if key == "image_pca":
+                y[: len(gain)] = gain * (components @ x)
+            else:
+                others = method.gain(constants["rest"])
+                y = others * x + ((gain - others) * (components @ x)) @ components
+            y = f32(y.reshape(small.shape))
+            return cv2.resize(y, pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+        return {"OpenCV resize, NumPy": (run, 1e-3)}
 
     def position():
         mean_image = f32(255 * constants["mean_image"])
@@ -248,20 +320,129 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
             template = cv2.resize(mean_image, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
             return cv2.subtract(pixels, template, dtype=cv2.CV_32F)
 
-        return {"cv2.resize, cv2.subtract": (run, 1e-4)}
+        def standardized():
+            y = run()
+            std = cv2.resize(std_image, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            return cv2.divide(y, cv2.max(std, 255 * method.epsilon), y)
+
+        if "std_image" not in constants:
+            return {"cv2.resize, cv2.subtract": (run, 1e-4)}
+        std_image = f32(255 * constants["std_image"])
+        return {"cv2.resize, subtract, divide": (standardized, 1e-4)}
 
     def gains(of):
-        def run():
-            return pixels * f32(of() / 255)
+        return {
+            "NumPy": (lambda: pixels * f32(of() / 255), 1e-3),
+            "cv2.multiply": (
+                lambda: cv2.multiply(pixels, scalar(of() / 255), dtype=cv2.CV_32F),
+                1e-3,
+            ),
+        }
 
-        return {"NumPy": (run, 1e-3)}
+    def to_grey(light):
+        return light.mean() / light
+
+    def minkowski():
+        powers = cv2.pow(pixels.astype(f32) * f32(1 / 255), method.p)
+        return np.array(cv2.mean(powers)[:3]) ** (1 / method.p)
+
+    def edges():
+        smooth = cv2.GaussianBlur(
+            pixels.astype(f32), (0, 0), method.sigma, borderType=cv2.BORDER_REFLECT_101
+        )
+        across, down = (
+            cv2.Sobel(smooth, -1, *way, ksize=1, borderType=cv2.BORDER_REFLECT_101)
+            for way in ((1, 0), (0, 1))
+        )
+        powers = cv2.pow(cv2.magnitude(across.ravel(), down.ravel()) / f32(255), method.p)
+        return np.array(cv2.mean(powers.reshape(pixels.shape))[:3]) ** (1 / method.p)
+
+    def adapted():
+        from normviz.methods.adaptation import adaptation
+
+        matrix = f32(adaptation(method.light, method.response))
+        u = np.arange(256) / 255
+        decoded = f32(np.where(u <= 0.04045, u / 12.92, ((u + 0.055) / 1.055) ** 2.4))
+
+        def run():
+            light = cv2.transform(cv2.LUT(pixels, decoded), matrix)
+            size = np.abs(light)
+            curve = f32(1.055) * cv2.pow(size, 1 / 2.4) - f32(0.055)
+            return np.copysign(np.where(size <= 0.0031308, f32(12.92) * size, curve), light)
+
+        return {"OpenCV calls": (run, 1e-4)}
+
+    def logarithms():
+        from normviz.methods.colour_spaces import FLOOR, LMS_TO_LAB, RGB_TO_LMS
+
+        to_lms = f32(np.column_stack([RGB_TO_LMS / 255, np.full(3, FLOOR)]))
+        to_lab = f32(LMS_TO_LAB / np.log(10))
+        return cv2.transform(cv2.log(cv2.transform(pixels.astype(f32), to_lms)), to_lab)
+
+    def transferred():
+        from normviz.methods.colour_spaces import FLOOR, LMS_TO_LAB, RGB_TO_LMS
+
+        lab = logarithms()
+        mean, std = (v.ravel() for v in cv2.meanStdDev(lab))
+        gain = constants["std"] / std
+        back = np.log(10) * np.linalg.inv(LMS_TO_LAB)
+        shift = back @ (constants["mean"] - gain * mean)
+        logs = cv2.transform(lab, f32(np.column_stack([back * gain, shift])))
+        inverse = np.linalg.inv(RGB_TO_LMS)
+        lms = cv2.exp(cv2.min(logs, float(np.log(10))))
+        return cv2.transform(lms, f32(np.column_stack([inverse, inverse.sum(axis=1) * -FLOOR])))
+
+    def retinex(*sigmas):
+        def run():
+            x = pixels.astype(f32) * f32(1 / 255)
+            border = cv2.BORDER_REFLECT_101
+            wide = [
+                cv2.log(cv2.GaussianBlur(x, (0, 0), s, borderType=border) + f32(1 / 255))
+                for s in sigmas
+            ]
+            return cv2.log(x + f32(1 / 255)) - sum(wide) / f32(len(sigmas))
+
+        # A surround on a smaller copy, as here, against one at full size.
+        return {"OpenCV GaussianBlur, log": (run, 0.02)}
+
+    def divisive():
+        def run():
+            response = cv2.pow(pixels.astype(f32) * f32(1 / 255), method.n)
+            pool = blurred(across(response)) + f32(method.sigma**method.n)
+            return cv2.divide(response, cv2.merge([pool] * 3))
+
+        return {"OpenCV calls": (run, 1e-4)}
+
+    def responses():
+        def run():
+            # PyTorch divides alpha by the number of channels.
+            alpha = method.n * method.alpha
+            return torch.nn.functional.local_response_norm(
+                tensor[None].float(), method.n, alpha=alpha, beta=method.beta, k=method.k
+            )[0]
+
+        return {"torch local_response_norm": (run, 1e-4)}
+
+    def matched():
+        # scikit-image takes one reference image: all pixels of the set, as one column.
+        column = np.concatenate([photo.pixels.reshape(-1, 1, 3) for photo in photos])
+        return {
+            "scikit-image (bytes)": (
+                lambda: match_histograms(pixels, column, channel_axis=2) / f32(255),
+                1.2 * byte,
+            )
+        }
 
     offers: dict[str, Callable[[], dict]] = {
-        "none": lambda: scaled(1.0, 0.0),
+        "none": lambda: {
+            **scaled(1.0, 0.0),
+            "NumPy, float32": (lambda: pixels.astype(f32), exact),
+        },
         "scale_01": lambda: scaled(1 / 255, 0.0),
         "scale_11": lambda: scaled(2 / 255, -1.0),
         "dataset_mean": lambda: constants_pair(constants["mean"], 1 / 255),
         "dataset_mean_image": position,
+        "dataset_pixel_zscore": position,
         "dataset_zscore": lambda: constants_pair(constants["mean"], constants["std"]),
         "batch_zscore": lambda: constants_pair(
             constants["mean"], np.sqrt(constants["std"] ** 2 + method.epsilon)
@@ -280,7 +461,12 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
             **own_numpy((0, 1)),
         },
         "min_max": lambda: {**own("min_max"), **opencv_normalize(cv2.NORM_MINMAX)},
-        "channel_min_max": lambda: own("min_max_per_channel"),
+        "channel_min_max": lambda: {
+            **own("min_max_per_channel"),
+            "OpenCV calls": (opencv_min_max, 1e-4),
+        },
+        "robust": lambda: {"NumPy percentile, OpenCV": (robust, 1e-4)},
+        "gcn": lambda: {"OpenCV meanStdDev and affine": (contrast, 1e-4)},
         "unit_l2": lambda: opencv_normalize(cv2.NORM_L2),
         "unit_max": lambda: opencv_normalize(cv2.NORM_INF),
         "percentile_stretch": lambda: {
@@ -312,13 +498,27 @@ def peers(key: str, fitted, pixels) -> dict[str, tuple[Callable, float]]:
         },
         "equalize": equalized,
         "clahe": lab_clahe,
+        "match_histogram": matched,
         "lcn_subtractive": lambda: opencv_lcn("subtractive"),
         "lcn_divisive": lambda: opencv_lcn("divisive"),
         "lcn": lambda: opencv_lcn("both"),
         "local_standardize": opencv_local,
+        "divisive": divisive,
+        "lrn": responses,
         "colour_pca": whitened,
         "colour_zca": whitened,
-        "grey_world": lambda: gains(lambda: (mean := np.array(cv2.mean(pixels)[:3])).mean() / mean),
+        "patch_zca": patches_filtered,
+        "image_pca": whole_image,
+        "image_zca": whole_image,
+        "grey_world": lambda: gains(lambda: to_grey(np.array(cv2.mean(pixels)[:3]))),
+        "shades_of_grey": lambda: gains(lambda: to_grey(minkowski())),
+        "grey_edge": lambda: gains(lambda: to_grey(edges())),
+        "von_kries": adapted,
+        "opponent": whitened,
+        "decorrelated": lambda: {"OpenCV calls": (logarithms, 1e-4)},
+        "reinhard": lambda: {"OpenCV calls": (transferred, 1e-3)},
+        "retinex_ssr": lambda: retinex(method.sigma),
+        "retinex_msr": lambda: retinex(method.small, method.middle, method.large),
         "white_patch": lambda: gains(
             lambda: 255 / np.percentile(pixels, method.percentile, axis=(0, 1))
         ),

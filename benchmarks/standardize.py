@@ -33,7 +33,7 @@ PEERS = ROOT / "benchmarks" / ".venv-peers"
 COMMAND = "python benchmarks/standardize.py"
 # torchvision's own pin of torch is for its compiled operators, which no transform here needs.
 INSTALLS = (
-    ["-r", "requirements.txt", "albumentations==2.0.8", "torch==2.13.0"],
+    ["-r", "requirements.txt", "albumentations==2.0.8", "torch==2.13.0", "scikit-image==0.26.0"],
     ["--no-deps", "torchvision==0.28.0"],
 )
 PEER_NAMES = ("albumentations", "torch", "torchvision")
@@ -68,12 +68,12 @@ def peers_python() -> Path:
     """Return the Python of the peers' environment, which is made if it is not whole."""
     python = PEERS / ("Scripts" if os.name == "nt" else "bin") / "python"
     whole = PEERS / "whole"
-    if not whole.exists():
+    if not whole.exists() or whole.read_text() != str(INSTALLS):
         venv.create(PEERS, with_pip=True, clear=True)
         for packages in INSTALLS:
             install = [str(python), "-m", "pip", "install", "-q", *packages]
             subprocess.run(install, cwd=ROOT, check=True, stdout=sys.stderr)
-        whole.touch()
+        whole.write_text(str(INSTALLS))
     return python
 
 

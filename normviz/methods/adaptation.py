@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+import cv2
 import numpy as np
 
 from normviz.light import XYZ_TO_RGB, linear_to_srgb, srgb_to_linear
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.colour_spaces import turned
+from normviz.methods.kernels import looked_up
 
 # Chromaticities x, y of the 2° observer, CIE 15.
 WHITES: dict[str, tuple[str, float, float]] = {
@@ -147,6 +149,17 @@ class VonKries(Method):
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return _encoded(turned(_decoded(u), adaptation(self.light, self.response)))
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Light of 256 levels is looked up; the curve back is sRGB's, in float32 throughout.
+        light = looked_up(pixels, srgb_to_linear(np.arange(256.0)[:, np.newaxis] / 255))
+        light = turned(light, adaptation(self.light, self.response).astype(np.float32))
+        size = np.abs(light)
+        y: np.ndarray = cv2.pow(size, 1 / 2.4)
+        y *= np.float32(1.055)
+        y -= np.float32(0.055)
+        np.copyto(y, 12.92 * size, where=size <= 0.0031308)
+        return np.copysign(y, light, out=y)
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         back = np.linalg.inv(adaptation(self.light, self.response))

@@ -14,7 +14,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 import cv2
@@ -342,8 +342,13 @@ class Fitted:
         """Gain and bias on fractions; the image is measured only for a method that asks for it."""
         if type(self.method).coefficients is Method.coefficients:
             return None
-        own = image() if self.method.about.scope == "image" else None
-        return self.method.coefficients(self.constants, own)
+        if self.method.about.scope == "image":
+            return self.method.coefficients(self.constants, image())
+        return self._constant_pair
+
+    @cached_property
+    def _constant_pair(self) -> tuple[np.ndarray, np.ndarray] | None:
+        return self.method.coefficients(self.constants, None)
 
     def to_json(self) -> str:
         """Return parameters and constants as JSON text; :func:`normviz.from_json` reads it."""
@@ -366,7 +371,7 @@ class Fitted:
         _check_shape(pixels)
         implied = default_range(pixels.dtype)
         span = implied if value_range is None else _declared(value_range)
-        if np.issubdtype(pixels.dtype, np.floating):
+        if pixels.dtype.kind == "f":
             refuse_non_finite(pixels, "the image")
             _check_inside(pixels, span)
         elif level_count(pixels.dtype) is None:
@@ -398,7 +403,14 @@ class Fitted:
             done = self.method.on_bytes(pixels, self.constants)
             if done is not None:
                 return done
-        measured = cache(lambda: _measured(pixels, span))
+        found: list[ImageStatistics] = []
+
+        def measured() -> ImageStatistics:
+            if not found:
+                height, width, _ = pixels.shape
+                found.append(ImageStatistics(height, width, summary_of(pixels, span)))
+            return found[0]
+
         pair = self._pair(measured)
         if pair is not None:
             gain, bias = pair
@@ -413,10 +425,6 @@ class Fitted:
             zero = sum(cv2.mean(pixels)) / pixels.shape[2]
         u = kernels.affine(pixels, np.array(1 / span.span), np.array(-zero / span.span))
         return self.method.definition(u, self.constants).astype(np.float32, copy=False)
-
-
-def _measured(pixels: np.ndarray, span: ValueRange) -> ImageStatistics:
-    return ImageStatistics(pixels.shape[0], pixels.shape[1], summary_of(pixels, span))
 
 
 def _check_shape(pixels: np.ndarray) -> None:

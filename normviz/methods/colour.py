@@ -10,6 +10,7 @@ import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.image import _fractions, _own
+from normviz.methods.kernels import affine
 from normviz.statistics.counts import Counts
 from normviz.statistics.image import ImageStatistics
 
@@ -69,6 +70,10 @@ class GreyWorld(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         mean, _, pooled, _ = _fractions(_own(image))
         return _ratio(pooled, mean), np.zeros_like(mean)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean = np.array(cv2.mean(pixels)[: pixels.shape[2]])
+        return affine(pixels, _ratio(mean.mean(), mean) / 255, np.zeros_like(mean))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
@@ -207,11 +212,19 @@ def normalize(image):
 
 
 def _minkowski(values: np.ndarray, p: float, weights: np.ndarray | None = None) -> np.ndarray:
-    """(mean of vᵖ)^(1/p) down the first axis, scaled by the largest so that nothing underflows."""
-    top = values.max(axis=0)
-    powers = np.power(np.divide(values, top, out=np.zeros_like(values), where=top > 0), p)
-    mean = powers.mean(axis=0) if weights is None else (weights * powers).sum(axis=0)
+    """(mean of vᵖ)^(1/p) of each channel (last axis), scaled by the largest so that nothing
+    underflows; ``weights`` are those of rows."""
+    # Down the first axis, then the rest: many values at once.
+    top = values.max(axis=0).reshape(-1, values.shape[-1]).max(axis=0)
+    seen = top > 4 * np.finfo(top.dtype).tiny
+    powers = np.power(values * np.divide(1, top, out=np.zeros_like(top), where=seen), p)
+    mean = _means(powers) if weights is None else (weights * powers).sum(axis=0)
     return top * mean ** (1 / p)
+
+
+def _means(x: np.ndarray) -> np.ndarray:
+    """Mean of each channel of ``(H, W, C)``, summed up in float64 also for float32."""
+    return np.array(cv2.mean(x)[: x.shape[2]])
 
 
 def _gain_code(lines: str, imports: str = "import numpy as np") -> str:
@@ -278,7 +291,7 @@ class ShadesOfGrey(Method):
     )
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        light = _minkowski(u.reshape(-1, u.shape[2]).astype(np.float64), self.p)
+        light = _minkowski(u.astype(np.float64), self.p)
         return u * _ratio(light.mean(), light).astype(u.dtype)
 
     def coefficients(
@@ -297,6 +310,10 @@ class ShadesOfGrey(Method):
         if target != "numpy":
             return None
         return _gain_code(f"    light = (x**{self.p!r}).mean(axis=(0, 1)) ** (1 / {self.p!r})")
+
+
+# Edges of fewer levels on average are measured in float64: float32 rounds them.
+_FAINT = 0.05
 
 
 @dataclass(frozen=True)
@@ -362,6 +379,14 @@ class GreyEdge(Method):
         light = self._light(u.astype(np.float64))
         return u * _ratio(light.mean(), light).astype(u.dtype)
 
+    def on_bytes(
+        self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray | None:
+        light = self._light(pixels.astype(np.float32))
+        if light.min() < _FAINT:
+            return None
+        return affine(pixels, _ratio(light.mean(), light) / 255, np.zeros_like(light))
+
     def _light(self, u: np.ndarray) -> np.ndarray:
         smooth = cv2.GaussianBlur(u, (0, 0), self.sigma, borderType=cv2.BORDER_REFLECT_101)
 
@@ -373,7 +398,7 @@ class GreyEdge(Method):
         else:
             mixed = slope(slope(smooth, 1, 0), 0, 1) / 4
             square = slope(smooth, 2, 0) ** 2 + 4 * mixed**2 + slope(smooth, 0, 2) ** 2
-        size = np.sqrt(square).reshape(-1, u.shape[2])
+        size = np.sqrt(square).reshape(u.shape)
         # Differences this small are rounding: a flat channel has no edges.
         size[size < 1e-12] = 0
         return _minkowski(size, self.p)

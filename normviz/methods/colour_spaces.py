@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from normviz.methods import kernels
 from normviz.methods.base import About, Method, Source
 
 _OPPONENT = np.array(
@@ -120,6 +121,9 @@ class Opponent(Method):
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return turned(u, _OPPONENT)
 
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        return kernels.turned(pixels, np.column_stack([_OPPONENT / 255, np.zeros(3)]))
+
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return turned(y, _OPPONENT.T)
 
@@ -198,6 +202,11 @@ class Decorrelated(Method):
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return to_lab(u)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        responses = np.column_stack([RGB_TO_LMS / 255, np.full(3, FLOOR)])
+        logs = cv2.log(kernels.turned(pixels, responses))
+        return cv2.transform(logs, (LMS_TO_LAB / np.log(10)).astype(np.float32))
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return from_lab(y)

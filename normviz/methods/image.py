@@ -10,7 +10,7 @@ import numpy as np
 
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import QUESTION, SCALES
-from normviz.methods.kernels import affine
+from normviz.methods.kernels import affine, channel_moments, pooled_moments
 from normviz.statistics.image import ImageStatistics
 
 
@@ -177,8 +177,15 @@ class ImageStandardize(Method):
     ) -> tuple[np.ndarray, np.ndarray]:
         image = _own(image)
         _, _, mean, std = _fractions(image)
-        floor = 1 / np.sqrt(image.height * image.width * image.channels)
-        gain = self.scale / max(self.scale * std, floor)
+        return self._pair(mean, std, image.height * image.width * image.channels)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean, std = pooled_moments(pixels)
+        gain, bias = self._pair(mean / 255, std / 255, pixels.size)
+        return affine(pixels, gain / 255, bias)
+
+    def _pair(self, mean: float, std: float, size: int) -> tuple[np.ndarray, np.ndarray]:
+        gain = self.scale / max(self.scale * std, 1 / np.sqrt(size))
         return np.array([gain]), np.array([-mean * gain])
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
@@ -286,6 +293,14 @@ class ImageChannelStandardize(Method):
         self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
     ) -> tuple[np.ndarray, np.ndarray]:
         mean, std, _, _ = _fractions(_own(image))
+        return self._pair(mean, std)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean, std = channel_moments(pixels)
+        gain, bias = self._pair(mean / 255, std / 255)
+        return affine(pixels, gain / 255, bias)
+
+    def _pair(self, mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gain = 1 / np.maximum(std, self.epsilon)
         return gain, -mean * gain
 

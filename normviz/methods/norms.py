@@ -11,7 +11,7 @@ import numpy as np
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import SCALES
 from normviz.methods.image import _fractions, _own
-from normviz.methods.kernels import affine
+from normviz.methods.kernels import affine, normalized, pooled_moments
 from normviz.methods.stretch import _extremes, _promise
 from normviz.statistics.image import ImageStatistics
 
@@ -130,8 +130,15 @@ class GlobalContrast(Method):
         self, constants: Mapping[str, np.ndarray], image: ImageStatistics | None
     ) -> tuple[np.ndarray, np.ndarray]:
         image = _own(image)
-        size = image.height * image.width * image.channels
         _, _, mean, std = _fractions(image)
+        return self._pair(mean, std, image.height * image.width * image.channels)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        mean, std = pooled_moments(pixels)
+        gain, bias = self._pair(mean / 255, std / 255, pixels.size)
+        return affine(pixels, gain / 255, bias)
+
+    def _pair(self, mean: float, std: float, size: int) -> tuple[np.ndarray, np.ndarray]:
         gain = self.input / self._divisor(size * (self.input * std) ** 2, size)
         return np.array([gain]), np.array([-mean * gain])
 
@@ -188,7 +195,7 @@ def normalize(image):
 class UnitL2(Method):
     """Scale the image to length 1: y = u / ‖u‖₂ over all H·W·C values; black stays black.
 
-    >>> UnitL2().fit()(np.array([[[30], [40]]], np.uint8)).ravel()
+    >>> UnitL2().fit()(np.array([[[30], [40]]], np.uint8)).ravel().round(6)
     array([0.6, 0.8], dtype=float32)
     """
 
@@ -241,9 +248,7 @@ class UnitL2(Method):
         return np.array([1 / length if length > 0 else 1.0]), np.zeros(1)
 
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        # Σx² of bytes is exact in OpenCV's float64 too.
-        length = cv2.norm(pixels.reshape(1, -1))
-        return affine(pixels, np.array([1 / length if length > 0 else 1.0]), np.zeros(1))
+        return normalized(pixels, 1, 0, cv2.NORM_L2)
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":
@@ -326,7 +331,8 @@ class UnitMax(Method):
         return np.array([1 / largest if largest > 0 else 1.0]), np.zeros(1)
 
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        return affine(pixels, np.array([1 / max(float(pixels.max()), 1.0)]), np.zeros(1))
+        low, high, _, _ = cv2.minMaxLoc(pixels.reshape(len(pixels), -1))
+        return affine(pixels, np.array([1 / max(high, 1.0)]), np.zeros(1), (low, high))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target == "numpy":

@@ -243,6 +243,36 @@ def test_a_mean_image_is_resized_to_the_picture():
     np.testing.assert_allclose(done, [100, 75, 25, 0], atol=0.01)  # linear between the centres
 
 
+@pytest.mark.parametrize("size", [(1, 1), (64, 64), (30, 50), (100, 64), (64, 33), (90, 130)])
+@pytest.mark.parametrize("placement", ["resize", "crop"])
+@pytest.mark.parametrize("key", ["dataset_mean_image", "dataset_pixel_zscore"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_mean_images_on_bytes_are_the_definition_and_stay_as_fitted(key, placement, size, channels):
+    on = [nv.image_of(photo(80, 70, seed)[..., :channels]) for seed in range(4)]
+    fitted = nv.METHODS[key](placement=placement).fit(nv.scan(on, mean_image=64))
+    kept = {name: value.copy() for name, value in fitted.constants.items()}
+    pixels = photo(*size)[..., :channels]
+    expected = fitted.reference(pixels)
+    for _ in range(2):
+        done = fitted(pixels)
+        assert done.shape == pixels.shape
+        np.testing.assert_allclose(done, expected, rtol=1e-5, atol=2e-6 * np.abs(expected).max())
+    for name, value in kept.items():
+        np.testing.assert_array_equal(fitted.constants[name], value)
+
+
+@pytest.mark.parametrize("faint", [False, True])
+@pytest.mark.parametrize("order", [1, 2])
+def test_grey_edge_on_bytes_is_the_definition_however_faint_the_edges(order, faint):
+    pixels = photo(60, 80)
+    if faint:
+        pixels[:] = 90
+        pixels[20, 30] = (91, 92, 93)
+    fitted = nv.METHODS["grey_edge"](order=order).fit()
+    assert (fitted.method.on_bytes(pixels, {}) is None) == faint
+    np.testing.assert_allclose(fitted(pixels), fitted.reference(pixels), rtol=2e-6)
+
+
 def test_floats_of_any_declared_range_are_fractions_of_it():
     u = np.random.default_rng(0).uniform(0, 1, (5, 7, 3)).astype(np.float32)
     shifted = (u.astype(float) * 20 - 10).astype(np.float32)

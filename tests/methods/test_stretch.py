@@ -95,7 +95,8 @@ def test_numbers_from_counts_are_those_of_the_sorted_pixels(pixels, low, high, o
     ):
         reference = method.fit().reference(pixels)
         # A divisor may be as small as rounding where both percentiles are nearly one.
-        slack = 1e-9 * max(1.0, np.abs(reference).max())
+        # With one gain for all channels, float32 may round it and the bias as well as the result.
+        slack = 1e-6 * max(1.0, np.abs(reference).max())
         if np.abs(reference).max() < 1e6:
             np.testing.assert_allclose(method.fit()(pixels), reference, rtol=1e-5, atol=slack)
 
