@@ -17,7 +17,7 @@ from normviz.errors import ReadError
 from normviz.images import Image, as_rgb
 from normviz.read import Limits, Photos, Upload, read
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
-from normviz.statistics import DatasetStatistics, scan, scan_progress
+from normviz.statistics import DatasetStatistics, scan, scanned
 
 SOURCES = {"samples": "Sample photos", "upload": "My files"}
 
@@ -186,7 +186,9 @@ def _scan_few(collection: Collection) -> DatasetStatistics:
             readable.append(collection.image(index))
         except ReadError:
             continue
-    return remembered(("scan", collection.key), lambda: scan(readable, mean_image=MEAN_IMAGE_SIDE))
+    return remembered(
+        ("scan", collection.key), lambda: scanned(readable, mean_image=MEAN_IMAGE_SIDE)
+    )
 
 
 def _scanned(collection: Collection) -> DatasetStatistics | None:
@@ -204,7 +206,7 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
     box.button("Stop here", key="stop_scan", on_click=stop, help="Use the images read so far.")
     bar = box.progress(0.0, text="Reading the dataset…")
     count = len(collection)
-    for partial in scan_progress(collection.photos, mean_image=MEAN_IMAGE_SIDE):
+    for partial in scan(collection.photos, mean_image=MEAN_IMAGE_SIDE):
         st.session_state["scan_partial"] = partial
         # Files that were refused before decoding are no part of the count.
         done = min(count, partial.images + partial.unreadable)

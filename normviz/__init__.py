@@ -15,7 +15,9 @@ from normviz.methods.stored import from_json
 from normviz.pipeline import STEPS, Pipeline
 from normviz.presets import PRESETS
 from normviz.read import read
-from normviz.statistics import DatasetStatistics, image_statistics, scan, scan_progress
+from normviz.statistics import DatasetStatistics, image_statistics
+from normviz.statistics import scan as scan_progress
+from normviz.statistics import scanned as scan
 from normviz.version import VERSION
 
 __version__ = VERSION

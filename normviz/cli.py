@@ -33,7 +33,7 @@ from normviz.pipeline import from_json as pipeline_from_json
 from normviz.presets import PRESETS
 from normviz.read import Photos, read
 from normviz.read.sampled import LONGEST, sampled
-from normviz.statistics import DatasetStatistics, scan_progress
+from normviz.statistics import DatasetStatistics, scan
 from normviz.version import VERSION
 
 DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
@@ -244,7 +244,7 @@ def _stats(asked: argparse.Namespace) -> int:
 def _scanned(photos: Photos | Sequence[Image], mean_image: int | None) -> DatasetStatistics:
     final = DatasetStatistics.empty()
     told = sys.stderr.isatty()
-    for final in scan_progress(photos, mean_image=mean_image):
+    for final in scan(photos, mean_image=mean_image):
         if told:
             done = final.images + final.unreadable
             print(f"\r{done:,} of {len(photos):,} images", end="", file=sys.stderr)

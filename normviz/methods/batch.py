@@ -21,7 +21,7 @@ class BatchZScore(Method):
     when there are fewer); the seed says which.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> stats = scan([image_of(np.full((2, 2), v, np.uint8)) for v in (10, 30)])
     >>> round(BatchZScore(batch_size=2).fit(stats)(np.array([[[50]]], np.uint8)).item(), 2)
     2.99

@@ -469,7 +469,7 @@ class MatchHistogram(Method):
     range.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> reference = image_of(np.array([[10, 20, 30, 40]], np.uint8))
     >>> matched = MatchHistogram().fit(scan([reference]))
     >>> y = matched(np.array([[[0], [0], [9], [3]]], np.uint8))

@@ -56,7 +56,7 @@ class DatasetMean(Method):
     """Subtract the dataset's mean colour: y = s·(u − μ_c), s = 255 or 1.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> stats = scan([image_of(np.full((2, 2), v, np.uint8)) for v in (10, 30)])
     >>> DatasetMean().fit(stats)(np.array([[[50]]], np.uint8)).item()
     30.0
@@ -122,7 +122,7 @@ class DatasetZScore(Method):
     """Subtract the dataset's mean and divide by its std, per channel: y = (u − μ_c) / σ_c.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> stats = scan([image_of(np.full((2, 2), v, np.uint8)) for v in (10, 30)])
     >>> round(DatasetZScore().fit(stats)(np.array([[[50]]], np.uint8)).item(), 6)
     3.0
@@ -204,7 +204,7 @@ class DatasetMeanImage(Method):
     """Subtract the dataset's mean *image*: y = s·(u − M), M resized to the image.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> pair = [image_of(np.array([[0, 200]], np.uint8)), image_of(np.array([[0, 100]], np.uint8))]
     >>> DatasetMeanImage().fit(scan(pair, mean_image=2))(pair[0].pixels).ravel().round(2)
     array([ 0., 50.], dtype=float32)
@@ -267,7 +267,7 @@ class DatasetPixelZScore(Method):
     centre is cut out.
 
     >>> from normviz.images import image_of
-    >>> from normviz.statistics import scan
+    >>> from normviz.statistics import scanned as scan
     >>> pair = [image_of(np.array([[0, 200]], np.uint8)), image_of(np.array([[0, 100]], np.uint8))]
     >>> DatasetPixelZScore().fit(scan(pair, mean_image=2))(pair[0].pixels).ravel().round(2)
     array([0., 1.], dtype=float32)

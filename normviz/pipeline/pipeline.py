@@ -15,7 +15,7 @@ from normviz.methods.base import Fitted
 from normviz.pipeline import code
 from normviz.pipeline.base import BYTES, Kind, Step
 from normviz.pipeline.method import Normalize
-from normviz.statistics.dataset import scan
+from normviz.statistics.scanning import scanned
 
 FORMAT = "normviz-pipeline/1"
 
@@ -88,7 +88,9 @@ class Pipeline:
                 arriving = Arriving(images, so_far, step)
                 # Only methods that reduce over the images alone keep a number at each position.
                 side = mean_image if about.reduces == ("N",) else None
-                numbers = arriving if about.needs_images else scan(arriving, mean_image=side)
+                numbers = (
+                    arriving if about.needs_images else scanned(iter(arriving), mean_image=side)
+                )
             fits.append(step.method.fit(numbers))
         return FittedPipeline(self, tuple(fits))
 

@@ -10,10 +10,11 @@ from typing import Any
 from normviz.errors import ParameterError, ReadError
 from normviz.read import image, registry
 from normviz.read.limits import Limits
+from normviz.read.parts import Part, Parts, parts_of
 from normviz.read.photos import Photos
 from normviz.read.source import Listing, Problem, Source, Upload, of_path, of_upload
 
-__all__ = ["Limits", "Photos", "Problem", "Upload", "read"]
+__all__ = ["Limits", "Part", "Parts", "Photos", "Problem", "Upload", "parts_of", "read"]
 
 OnProblem = str | Callable[[Problem], Any]
 

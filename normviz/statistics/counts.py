@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -130,13 +131,18 @@ class Counts:
 
     def percentile(self, q: float) -> np.ndarray:
         """Return the ``q``-th percentile per channel, interpolated as ``numpy.percentile`` does."""
-        position = q / 100 * (self.count - 1)
-        below = int(np.floor(position))
-        above = min(below + 1, self.count - 1)
+        return self.percentiles((q,))[0]
+
+    def percentiles(self, qs: Sequence[float]) -> np.ndarray:
+        """Return several percentiles ``(len(qs), C)`` at once."""
+        position = np.asarray(qs, np.float64) / 100 * (self.count - 1)
+        below = np.floor(position).astype(np.int64)
+        above = np.minimum(below + 1, self.count - 1)
         reached = np.cumsum(self.table, axis=1)
-        first = np.array([np.searchsorted(r, below, side="right") for r in reached])
-        second = np.array([np.searchsorted(r, above, side="right") for r in reached])
-        return first + (position - below) * (second - first)
+        ends = np.concatenate([below, above])
+        levels = np.array([np.searchsorted(row, ends, side="right") for row in reached]).T
+        first, second = levels[: len(below)], levels[len(below) :]
+        return first + (position - below)[:, np.newaxis] * (second - first)
 
 
 def _weighted(table: np.ndarray, power: int) -> tuple[int, ...]:

@@ -1,49 +1,38 @@
-"""The statistics of a set of images, in one pass, mergeable: what dataset-scope methods fit on."""
+"""The statistics of a set of images, mergeable: what dataset-scope methods fit on."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from normviz.errors import NotFittedError, ShapeError
-from normviz.images import UNIT_RANGE, Image, ValueRange, resized
+from normviz.images import UNIT_RANGE, Image, ValueRange
+from normviz.read import Problem
+from normviz.statistics.across import PAIRS, Across, fraction
 from normviz.statistics.counts import Counts
-from normviz.statistics.image import summary_of
+from normviz.statistics.covariance import SecondMoments
+from normviz.statistics.estimate import Estimate, estimate
+from normviz.statistics.measure import Key, measured
 from normviz.statistics.moments import Moments
+from normviz.statistics.patches import PatchPlan, PatchSums
+from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.rows import Row, kept
 
 PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
 
-# The mean image is summed in integers, so that it does not depend on the order of the images;
-# 16 bits keep its rounding (1/131,070 of the range) below what a picture can show.
-_PIXEL_STEPS = 65535
+MOST_LABELS = 10_000
+"""Of a set with more labels than this, no statistics are kept by label."""
 
+MOST_PROBLEMS = 1_000
+"""All that could not be read are counted; this many are listed."""
 
-@dataclass(frozen=True)
-class Row:
-    """One image's line: what the numbers *between* images are made from (fractions of range)."""
-
-    path: str
-    label: str | None
-    height: int
-    width: int
-    value_range: ValueRange
-    mean: tuple[float, ...]
-    variance: tuple[float, ...]
-
-    @property
-    def pixels(self) -> int:
-        return self.height * self.width
-
-    def spread(self, channels: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance in ``channels`` channels: a grey image stands for all of them."""
-        repeat = channels // len(self.mean)
-        return np.array(self.mean * repeat), np.array(self.variance * repeat)
+HISTOGRAM_BINS = 256
 
 
 @dataclass(frozen=True)
@@ -66,37 +55,19 @@ class VarianceSplit:
     between: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class PixelSums:
-    """Σx and Σx² at each position of images squeezed to ``side × side``, in 65,535 steps."""
+@dataclass(frozen=True)
+class Reading:
+    """How far a pass over a source has come.
 
-    count: int
-    sums: np.ndarray
-    squares: np.ndarray
+    ``total``: the images there are, None while that is not known. ``unit``: what is drawn at
+    random, "image" or "shard"; None where images come in the order of the source, which is no
+    random sample of it. ``units``: how many of those there are in all.
+    """
 
-    @classmethod
-    def of(cls, image: Image, side: int) -> PixelSums:
-        low, span = image.value_range.low, image.value_range.span
-        small = resized(image.pixels.astype(np.float32, copy=False), side, side)
-        fraction = (small.astype(np.float64) - low) / span
-        steps = np.rint(fraction * _PIXEL_STEPS).astype(np.int64)
-        return cls(1, steps, steps**2)
-
-    def merge(self, other: PixelSums) -> PixelSums:
-        return PixelSums(
-            self.count + other.count, self.sums + other.sums, self.squares + other.squares
-        )
-
-    def in_channels(self, channels: int) -> PixelSums:
-        repeat = channels // self.sums.shape[2]
-        if repeat == 1:
-            return self
-        return PixelSums(
-            self.count, np.repeat(self.sums, repeat, 2), np.repeat(self.squares, repeat, 2)
-        )
-
-
-_Key = tuple[int, int, ValueRange]
+    complete: bool
+    total: int | None
+    unit: str | None = None
+    units: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,64 +78,107 @@ class DatasetStatistics:
     ``value_range``: that of the images when they all share one, else fractions 0…1. Grey images
     in a set with colour ones count for R, G and B alike.
 
-    Exact for integer pixels of one depth (Python integers, rounded once); otherwise from one
-    float64 row an image, added with ``math.fsum``, so that the order does not matter either.
+    All of it but the moments of float pixels is whole numbers, so that the result is the same to
+    the bit whatever the order and the split: exact for integer pixels of one depth (rounded once);
+    otherwise from the float64 mean and variance of each image, which are added exactly. (A float
+    image is centred block by block: with n pixels its variance is known to about n · 1e-16 of
+    itself at worst, by Chan, Golub and LeVeque 1983, and in practice to 1e-13.)
+
+    ``rows``: one an image, of up to 4,096 images; of more, a random sample (``all_rows`` tells).
+    ``labels``: the same statistics by label, without rows, mean image and patches.
+    ``reading``: how far a scan had come; not merged.
     """
 
-    parts: Mapping[_Key, Counts | Moments] = field(default_factory=dict)
+    parts: Mapping[Key, Counts | Moments] = field(default_factory=dict)
+    across: Mapping[int, Across] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
     unreadable: int = 0
+    problems: tuple[Problem, ...] = ()
     side: int | None = None
     pixel_sums: Mapping[int, PixelSums] = field(default_factory=dict)
+    plan: PatchPlan | None = None
+    patch_sums: Mapping[tuple[int, int], PatchSums] = field(default_factory=dict)
+    labels: Mapping[str, DatasetStatistics] = field(default_factory=dict)
+    too_many_labels: bool = False
+    units: Across | None = None
+    """The sums between shards, where shards are what is drawn at random."""
+    reading: Reading | None = None
 
     @classmethod
-    def empty(cls, mean_image: int | None = None) -> DatasetStatistics:
-        return cls(side=mean_image)
+    def empty(
+        cls, mean_image: int | None = None, patches: PatchPlan | None = None
+    ) -> DatasetStatistics:
+        return cls(side=mean_image, plan=patches)
 
     @classmethod
-    def of(cls, image: Image, mean_image: int | None = None) -> DatasetStatistics:
-        summary = summary_of(image.pixels, image.value_range)
-        low, span = image.value_range.low, image.value_range.span
-        row = Row(
-            path=image.path,
-            label=image.label,
-            height=image.height,
-            width=image.width,
-            value_range=image.value_range,
-            mean=tuple(float(m) for m in (summary.mean - low) / span),
-            variance=tuple(float(v) for v in summary.variance / span**2),
+    def of(
+        cls, image: Image, mean_image: int | None = None, patches: PatchPlan | None = None
+    ) -> DatasetStatistics:
+        """Measure one image."""
+        one = measured(image)
+        parts, across = {one.key: one.summary}, {image.channels: one.across}
+        drawn = PatchSums.of(image, patches, one.row.rank) if patches else None
+        return cls(
+            parts=parts,
+            across=across,
+            rows=(one.row,),
+            side=mean_image,
+            pixel_sums={image.channels: PixelSums.of(image, mean_image)} if mean_image else {},
+            plan=patches,
+            patch_sums={(image.channels, drawn.top): drawn} if drawn else {},
+            labels={} if image.label is None else {image.label: cls(parts=parts, across=across)},
         )
-        sums = {image.channels: PixelSums.of(image, mean_image)} if mean_image else {}
-        key = (image.channels, image.levels or 0, image.value_range)
-        return cls(parts={key: summary}, rows=(row,), side=mean_image, pixel_sums=sums)
 
     def merge(self, other: DatasetStatistics) -> DatasetStatistics:
         """Return the statistics of both sets together; neither operand is changed."""
-        if self.side != other.side:
+        if (self.side, self.plan) != (other.side, other.plan):
             raise ShapeError(
-                f"cannot merge statistics with mean images of side {self.side} and {other.side}; "
-                "scan both with the same mean_image."
+                f"cannot merge statistics with mean images of side {self.side} and {other.side}, "
+                f"patches {self.plan} and {other.plan}; scan both alike."
             )
+        labels = (
+            {}
+            if self.too_many_labels or other.too_many_labels
+            else _merged(self.labels, other.labels)
+        )
+        too_many = self.too_many_labels or other.too_many_labels or len(labels) > MOST_LABELS
         return DatasetStatistics(
             parts=_merged(self.parts, other.parts),
-            rows=self.rows + other.rows,
+            across=_merged(self.across, other.across),
+            rows=kept((*self.rows, *other.rows)),
             unreadable=self.unreadable + other.unreadable,
+            problems=sorted_problems((*self.problems, *other.problems)),
             side=self.side,
             pixel_sums=_merged(self.pixel_sums, other.pixel_sums),
+            plan=self.plan,
+            patch_sums=_merged(self.patch_sums, other.patch_sums),
+            labels={} if too_many else labels,
+            too_many_labels=too_many,
+            units=_together(self.units, other.units),
         )
 
-    @property
+    @cached_property
     def images(self) -> int:
-        return len(self.rows)
+        return sum(across.images for across in self.across.values())
+
+    @property
+    def all_rows(self) -> bool:
+        """Whether ``rows`` has every image, not a sample."""
+        return len(self.rows) == self.images
+
+    @cached_property
+    def pixels(self) -> int:
+        """Pixels of all images: the count per channel."""
+        return self._across.pixels
 
     @cached_property
     def channels(self) -> int:
         self._refuse_empty()
-        return max(key[0] for key in self.parts)
+        return max(self.across)
 
     @cached_property
     def value_range(self) -> ValueRange:
-        ranges = {row.value_range for row in self.rows}
+        ranges = {key.value_range for key in self.parts}
         return ranges.pop() if len(ranges) == 1 else UNIT_RANGE
 
     @property
@@ -177,14 +191,16 @@ class DatasetStatistics:
         """Mean per channel as a fraction of the value range."""
         if (counts := self._only_counts) is not None:
             return counts.mean / counts.value_range.high
-        return self._weighted([row.spread(self.channels)[0] for row in self.rows])
+        across = self._across
+        return np.array([float(fraction(t.s) / across.pixels) for t in across.terms])
 
     @cached_property
     def fraction_std(self) -> np.ndarray:
         """Pooled population std per channel as a fraction of the value range."""
         if (counts := self._only_counts) is not None:
             return np.sqrt(counts.variance) / counts.value_range.high
-        return np.sqrt(self._split.within + self._split.between)
+        across = self._across
+        return np.sqrt([float(_variance(t.s, t.q, across.pixels)) for t in across.terms])
 
     @cached_property
     def mean(self) -> np.ndarray:
@@ -194,20 +210,41 @@ class DatasetStatistics:
     @cached_property
     def std(self) -> Stds:
         """The three stds of :class:`Stds`."""
-        stds = [np.sqrt(row.spread(self.channels)[1]) for row in self.rows]
-        squares = [s**2 for s in stds]
-        span = self.value_range.span
+        across, span = self._across, self.value_range.span
+        n = across.images
+        rms = [math.sqrt(fraction(terms.variances) / n) for terms in across.terms]
+        mean = [float(fraction(terms.stds) / n) for terms in across.terms]
         return Stds(
             pooled=self.fraction_std * span,
-            rms_of_images=np.sqrt(_column_sums(squares) / self.images) * span,
-            mean_of_images=_column_sums(stds) / self.images * span,
+            rms_of_images=np.array(rms) * span,
+            mean_of_images=np.array(mean) * span,
         )
 
     @cached_property
     def variance(self) -> VarianceSplit:
         """How much of the pooled variance lies within images, and how much between them."""
-        square = self.value_range.span**2
-        return VarianceSplit(self._split.within * square, self._split.between * square)
+        across, square = self._across, self.value_range.span**2
+        n = across.pixels
+        within = [float(fraction(t.q - t.mean_squares) / n) for t in across.terms]
+        between = [float(_variance(t.s, t.mean_squares, n)) for t in across.terms]
+        # A sum is rounded down by a step of 10⁻²⁴ an image, so that nothing may come out below 0.
+        return VarianceSplit(*(np.maximum(values, 0) * square for values in (within, between)))
+
+    @cached_property
+    def fraction_covariance(self) -> np.ndarray:
+        """Population covariance of the channels ``(C, C)``, of fractions of the value range."""
+        across = self._across
+        n = across.pixels
+        sums = [fraction(terms.s) for terms in across.terms]
+        out = np.diag(self.fraction_std**2)
+        for (i, j), cross in zip(PAIRS, across.cross, strict=False):
+            out[i, j] = out[j, i] = fraction(cross) / n - sums[i] * sums[j] / n**2
+        return out
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Population covariance of the channels ``(C, C)``, in units of the range squared."""
+        return self.fraction_covariance * self.value_range.span**2
 
     @cached_property
     def low(self) -> np.ndarray:
@@ -223,37 +260,95 @@ class DatasetStatistics:
     def percentiles(self) -> dict[float, np.ndarray] | None:
         """Percentiles per channel; None for a set that mixes depths or float ranges."""
         part = self._only_part
-        return {q: part.percentile(q) for q in PERCENTILES} if part is not None else None
+        if part is None:
+            return None
+        return dict(zip(PERCENTILES, part.percentiles(PERCENTILES), strict=True))
+
+    @cached_property
+    def histogram(self) -> np.ndarray | None:
+        """Pixels in each of 256 equal bins of the value range, per channel ``(C, 256)``.
+
+        For bytes a bin is a level. None for a set that mixes depths or float ranges.
+        """
+        part = self._only_part
+        if part is None:
+            return None
+        return part.table.reshape(part.channels, HISTOGRAM_BINS, -1).sum(axis=2)
 
     @cached_property
     def fraction_mean_image(self) -> np.ndarray:
         """Mean at each position ``(side, side, C)``, as fractions of the value range."""
-        sums = self._sums
-        return sums.sums / (sums.count * _PIXEL_STEPS)
+        return self._sums.mean
 
     @cached_property
     def fraction_std_image(self) -> np.ndarray:
         """Population std at each position ``(side, side, C)``, as fractions."""
-        sums = self._sums
-        # n·Σx² stays below 2**63 up to 46,000 images of full white; beyond, float64 is used.
-        n = sums.count
-        if n < 40_000:
-            scaled = (n * sums.squares - sums.sums**2) / n**2
-        else:
-            scaled = sums.squares / n - (sums.sums / n) ** 2
-        return np.sqrt(np.maximum(scaled, 0)) / _PIXEL_STEPS
+        return self._sums.std
+
+    @cached_property
+    def patch_moments(self) -> SecondMoments:
+        """Moments of the patches as vectors (row, column, channel) of fractions.
+
+        Grey patches in a set with colour ones are repeated.
+        """
+        if not self.patch_sums:
+            raise NotFittedError(
+                "these statistics hold no patches. Scan integer images with patches=PatchPlan(…)."
+            )
+        total: SecondMoments | None = None
+        for (channels, _), sums in sorted(self.patch_sums.items()):
+            moments = sums.moments
+            if channels < max(self.channels, 1):
+                repeat = self.channels // channels
+                moments = SecondMoments(
+                    moments.count,
+                    np.repeat(moments.mean, repeat),
+                    np.repeat(np.repeat(moments.products, repeat, 0), repeat, 1),
+                )
+            total = moments if total is None else total.merge(moments)
+        assert total is not None
+        return total
+
+    @property
+    def by_label(self) -> Mapping[str, DatasetStatistics]:
+        """The statistics of each label's images; empty without labels, and with too many."""
+        return dict(sorted(self.labels.items()))
+
+    @cached_property
+    def estimate(self) -> Estimate | None:
+        """What these images tell of the whole source, with 95 % intervals.
+
+        None when they are all of it, or no random sample of it.
+        """
+        reading = self.reading
+        if reading is None or reading.complete or reading.unit is None:
+            return None
+        sums = self.units if reading.unit == "shard" else self._across
+        if sums is None:
+            return None
+        return estimate(sums, reading.unit, reading.units)
+
+    def as_unit(self) -> DatasetStatistics:
+        """Return the same with all its images as one unit of the random sample: a shard."""
+        return replace(self, units=self._across.as_one()) if self.across else self
+
+    def with_reading(self, reading: Reading) -> DatasetStatistics:
+        return replace(self, reading=reading)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as plain numbers for JSON, with the transform they hold for."""
-        percentiles = None
-        if self.percentiles is not None:
+        percentiles = histogram = None
+        if self.percentiles is not None and self.histogram is not None:
             percentiles = {f"{q:g}": values.tolist() for q, values in self.percentiles.items()}
-        return {
+            histogram = self.histogram.tolist()
+        record = {
             "images": self.images,
             "unreadable": self.unreadable,
             "channels": self.channels,
+            "pixels": self.pixels,
             "value_range": list(self.value_range),
             "exact": self.exact,
+            "complete": self.reading is None or self.reading.complete,
             "mean": self.mean.tolist(),
             "std": {
                 "pooled": self.std.pooled.tolist(),
@@ -267,16 +362,29 @@ class DatasetStatistics:
                 "within": self.variance.within.tolist(),
                 "between": self.variance.between.tolist(),
             },
+            "covariance": self.covariance.tolist(),
+            "histogram": histogram,
+            "by_label": {
+                label: {
+                    "images": part.images,
+                    "mean": part.mean.tolist(),
+                    "std": part.std.pooled.tolist(),
+                }
+                for label, part in self.by_label.items()
+            },
             "transform": "none: every pixel of every image at its own size",
         }
+        if self.estimate is not None:
+            record["estimate"] = self.estimate.to_dict(self.value_range.span)
+        return record
 
     @cached_property
     def _only_part(self) -> Counts | Moments | None:
         self._refuse_empty()
         if len(self.parts) == 1:
             return next(iter(self.parts.values()))
-        depths = {key[1:] for key in self.parts}
-        if len(depths) != 1 or 0 in {key[1] for key in self.parts}:
+        depths = {(key.levels, key.value_range) for key in self.parts}
+        if len(depths) != 1 or 0 in {key.levels for key in self.parts}:
             return None
         # Grey and colour of one integer depth: the grey counts stand for each channel.
         tables = [
@@ -290,12 +398,13 @@ class DatasetStatistics:
         return part if isinstance(part := self._only_part, Counts) else None
 
     @cached_property
-    def _split(self) -> VarianceSplit:
-        channels = self.channels  # refuses an empty set
-        spreads = [row.spread(channels) for row in self.rows]
-        away = [(mean - self.fraction_mean) ** 2 for mean, _ in spreads]
-        within = self._weighted([variance for _, variance in spreads])
-        return VarianceSplit(within=within, between=self._weighted(away))
+    def _across(self) -> Across:
+        self._refuse_empty()
+        total: Across | None = None
+        for part in self.across.values():
+            total = _together(total, part)
+        assert total is not None
+        return total
 
     @property
     def _sums(self) -> PixelSums:
@@ -310,18 +419,13 @@ class DatasetStatistics:
             total = total.merge(part)
         return total
 
-    def _weighted(self, values: list[np.ndarray]) -> np.ndarray:
-        weights = [row.pixels for row in self.rows]
-        parts = [value * weight for value, weight in zip(values, weights, strict=True)]
-        return _column_sums(parts) / sum(weights)
-
     def _extreme(self, pick: Any, combine: Any) -> np.ndarray:
         self._refuse_empty()
         best: np.ndarray | None = None
         for (channels, _, value_range), part in self.parts.items():
-            fraction = (pick(part) - value_range.low) / value_range.span
-            fraction = np.repeat(fraction, self.channels // channels)
-            best = fraction if best is None else combine(best, fraction)
+            share = (pick(part) - value_range.low) / value_range.span
+            share = np.repeat(share, self.channels // channels)
+            best = share if best is None else combine(best, share)
         assert best is not None
         return self.value_range.low + best * self.value_range.span
 
@@ -330,48 +434,21 @@ class DatasetStatistics:
             raise NotFittedError("no image could be read, so there are no statistics to use.")
 
 
-def scan(photos: Iterable[Image], *, mean_image: int | None = None) -> DatasetStatistics:
-    """Read every image once and return the statistics of the set.
-
-    ``mean_image`` is the side in pixels of the mean and std image to keep (None: neither); images
-    are squeezed to that square by area averaging, as Caffe's ``convert_imageset`` resizes.
-
-    >>> from normviz.images import image_of
-    >>> dark, light = (image_of(np.full((2, 2), v, np.uint8)) for v in (0, 200))
-    >>> stats = scan([dark, light])
-    >>> float(stats.mean[0]), float(stats.std.pooled[0]), float(stats.std.mean_of_images[0])
-    (100.0, 100.0, 0.0)
-    """
-    *_, final = scan_progress(photos, mean_image=mean_image, every=math.inf)
-    return final
+def sorted_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the first problems by path: which ones does not depend on the order they came in."""
+    return tuple(sorted(problems)[:MOST_PROBLEMS])
 
 
-def scan_progress(
-    photos: Iterable[Image], *, mean_image: int | None = None, every: float = 0.25
-) -> Iterator[DatasetStatistics]:
-    """Yield the statistics so far about each ``every`` seconds; the last one yielded is final.
+def _variance(s: int, q: int, n: int) -> Fraction:
+    mean = fraction(s) / n
+    return max(fraction(q) / n - mean**2, Fraction(0))
 
-    Stop early by not asking for the next one. Images that ``photos`` could not read are counted
-    in ``unreadable`` when it keeps a list of ``problems``.
-    """
-    parts: dict[_Key, Counts | Moments] = {}
-    sums: dict[int, PixelSums] = {}
-    rows: list[Row] = []
 
-    def snapshot() -> DatasetStatistics:
-        unreadable = len(getattr(photos, "problems", ()))
-        return DatasetStatistics(dict(parts), tuple(rows), unreadable, mean_image, dict(sums))
-
-    shown = time.monotonic()
-    for image in photos:
-        one = DatasetStatistics.of(image, mean_image)
-        parts = _merged(parts, one.parts)
-        sums = _merged(sums, one.pixel_sums)
-        rows.extend(one.rows)
-        if time.monotonic() - shown >= every:
-            yield snapshot()
-            shown = time.monotonic()
-    yield snapshot()
+def _together(left: Across | None, right: Across | None) -> Across | None:
+    if left is None or right is None:
+        return left or right
+    channels = max(len(left.terms), len(right.terms))
+    return left.in_channels(channels).merge(right.in_channels(channels))
 
 
 def _merged(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -379,8 +456,3 @@ def _merged(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> dict[Any, Any]
     for key, value in right.items():
         both[key] = both[key].merge(value) if key in both else value
     return both
-
-
-def _column_sums(vectors: list[np.ndarray]) -> np.ndarray:
-    """Add vectors with one correctly rounded sum a column, whatever their order."""
-    return np.array([math.fsum(column) for column in zip(*vectors, strict=True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
@@ -94,6 +95,10 @@ class Moments:
     def pooled_variance(self) -> float:
         """One population variance over all channels together (law of total variance)."""
         return float(self.variance.mean() + self.mean.var())
+
+    def percentiles(self, qs: Sequence[float]) -> np.ndarray:
+        """Return several percentiles ``(len(qs), C)``, see :meth:`percentile`."""
+        return np.array([self.percentile(q) for q in qs])
 
     def percentile(self, q: float) -> np.ndarray:
         """Return the ``q``-th percentile per channel, to within one bin; exact for 0 and 100."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from hypothesis import strategies as st
 
 from normviz.errors import NotFittedError, ShapeError
 from normviz.images import Image, image_of, resized
-from normviz.statistics import DatasetStatistics, scan, scan_progress
-from normviz.statistics.dataset import PixelSums
+from normviz.read import Problem
+from normviz.statistics import DatasetStatistics
+from normviz.statistics import scan as scan_progress
+from normviz.statistics import scanned as scan
+from normviz.statistics.pixel_sums import PixelSums
 
 
 def images(dtype=np.uint8, count=6, channels=3):
@@ -111,7 +115,7 @@ def test_floats_agree_with_numpy():
 
 def test_progress_ends_with_what_scan_returns_and_counts_the_unreadable():
     class Photos(list):
-        problems = ("a broken one", "another")
+        problems = (Problem("a.jpg", "a broken one"), Problem("b.jpg", "another"))
 
     partial = list(scan_progress(Photos(images()), every=0.0))
     assert [stats.images for stats in partial] == [1, 2, 3, 4, 5, 6, 6]
@@ -227,7 +231,7 @@ def test_std_image_of_very_many_images_needs_no_more_than_64_bits():
         half = many // 2
         sums = PixelSums(many, half * (one.sums + two.sums), half * (one.squares + two.squares))
         base = scan([image_of(np.full((1, 1), 255, np.uint8))], mean_image=1)
-        stats = DatasetStatistics(base.parts, base.rows, 0, 1, {1: sums})
+        stats = replace(base, pixel_sums={1: sums})
         assert stats.fraction_mean_image.item() == pytest.approx(230 / 255, rel=1e-12)
         assert stats.fraction_std_image.item() == pytest.approx(25 / 255, rel=1e-9)
 

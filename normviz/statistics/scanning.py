@@ -1,0 +1,303 @@
+"""One pass over a source of any size: a stream of statistics, the last of which is final."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from normviz.errors import NormvizError, ParameterError
+from normviz.images import Image
+from normviz.read import Limits, Part, Parts, Problem, parts_of
+from normviz.statistics.accumulate import Accumulator
+from normviz.statistics.checkpoint import Checkpoint
+from normviz.statistics.dataset import DatasetStatistics, Reading
+from normviz.statistics.engines import Engine, Here, Pool
+from normviz.statistics.patches import PatchPlan
+from normviz.statistics.rows import KEPT, Row, kept
+
+FEWEST_FOR_UNTIL = 100
+"""An estimate is trusted to stop a scan from this many images (or shards) on."""
+
+# A worker is handed this many images at a time: some tenths of a second of work.
+_IMAGES_A_PART = 32
+
+# A checkpoint is written at most this often, in seconds: with a mean image it has megabytes.
+_RECORD_EVERY = 2.0
+
+Transform = Callable[[Image], Image]
+
+
+class Found(NamedTuple):
+    """What a part came to."""
+
+    statistics: DatasetStatistics
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done to each part, wherever it is measured."""
+
+    mean_image: int | None
+    patches: PatchPlan | None
+    transform: Transform | None
+    by_shard: bool
+
+    def __call__(self, part: Part) -> Found:
+        total = Accumulator(self.mean_image, self.patches)
+        rows = []
+        for position, item in part.images():
+            if isinstance(item, Problem):
+                total.fail(item)
+                continue
+            try:
+                image = item if self.transform is None else self.transform(item)
+            except NormvizError as error:
+                total.fail(Problem(item.path, str(error).rstrip(".")))
+                continue
+            rows.append(total.add(image, position))
+        return self._found(total, rows)
+
+    def lost(self, part: Part) -> Found:
+        """What a part comes to that ends every process which reads it."""
+        total = Accumulator(self.mean_image, self.patches)
+        total.fail(
+            Problem(
+                part.key,
+                "every process that read it was ended by the system",
+                "Look for a damaged or very large file in it",
+            )
+        )
+        return self._found(total, [])
+
+    def halves(self, part: Part) -> Sequence[Part]:
+        return part.halves()
+
+    def joined(self, found: Sequence[Found]) -> Found:
+        """What consecutive parts come to."""
+        statistics, rows = found[0].statistics, found[0].rows
+        for one in found[1:]:
+            statistics, rows = statistics.merge(one.statistics), rows + one.rows
+        return Found(statistics, rows)
+
+    def _found(self, total: Accumulator, rows: list[Row]) -> Found:
+        # The rows travel once, beside the statistics.
+        statistics = replace(total.statistics(), rows=())
+        return Found(statistics.as_unit() if self.by_shard else statistics, tuple(rows))
+
+
+def scan(
+    source: Any,
+    *,
+    mean_image: int | None = None,
+    patches: PatchPlan | None = None,
+    transform: Transform | None = None,
+    engine: Engine | Executor | None = None,
+    seed: int | None = None,
+    until: float | None = None,
+    checkpoint: str | Path | None = None,
+    on_rows: Callable[[Sequence[Row]], Any] | None = None,
+    every: float = 0.25,
+    images_a_part: int | None = None,
+    limits: Limits | None = None,
+) -> Iterator[DatasetStatistics]:
+    """Yield the statistics so far about each ``every`` seconds; the last one yielded is final.
+
+    Stop early by not asking for the next one.
+
+    ``source``: what :func:`normviz.read` takes, or images (``Photos`` or any iterable of them).
+    ``mean_image``: the side in pixels of the mean and std image to keep (None: neither); images
+    are squeezed to that square by area averaging, as Caffe's ``convert_imageset`` resizes.
+    ``patches``: which patches to sum for whitening. ``transform`` is done to each image first.
+
+    ``engine``: where the work is done: one of ``normviz.statistics.engines`` or any
+    ``concurrent.futures.Executor``; by default the calling thread. The result is the same to the
+    bit with any, and whatever was killed and started again on the way.
+
+    ``seed``: read in random order, so that what was read so far is an estimate of the whole, with
+    an interval (``statistics.estimate``). ``until``: stop when the 95 % intervals of all channels'
+    means and stds are at most this wide to either side, as a fraction of the value range; implies
+    a seed. ``checkpoint``: a file that keeps what is done; a scan of the same source goes on from
+    it. ``on_rows`` is called with the rows of the images, in the order in which they are read.
+    ``images_a_part``: how many images are handed to a worker at a time.
+
+    >>> import numpy as np
+    >>> from normviz.images import image_of
+    >>> dark, light = (image_of(np.full((2, 2), v, np.uint8)) for v in (0, 200))
+    >>> *_, stats = scan([dark, light])
+    >>> float(stats.mean[0]), float(stats.std.pooled[0]), float(stats.std.mean_of_images[0])
+    (100.0, 100.0, 0.0)
+    """
+    if until is not None and not 0 < until < 1:
+        raise ParameterError(
+            f"until is a share of the value range between 0 and 1, such as 0.002; got {until!r}."
+        )
+    if until is not None and seed is None:
+        seed = 0
+    place: Engine = (
+        Here() if engine is None else (Pool(engine) if isinstance(engine, Executor) else engine)
+    )
+    # In the calling thread nothing is saved by larger parts, and a stop is heard after each.
+    at_a_time = images_a_part or (1 if isinstance(place, Here) else _IMAGES_A_PART)
+    if isinstance(source, Iterator):
+        if seed is not None or checkpoint is not None:
+            raise ParameterError(
+                "an iterator of images can be read once, in its own order: no seed, until or "
+                "checkpoint. Give a list, or the address of the images."
+            )
+        parts: Parts | _Passing = _Passing(source)
+    else:
+        parts = source if isinstance(source, Parts) else parts_of(source, at_a_time, seed, limits)
+    task = Task(mean_image, patches, transform, by_shard=parts.unit == "shard")
+    kept_file = None
+    if checkpoint is not None:
+        kept_file = Checkpoint(Path(checkpoint), _plan(parts, task, seed))
+    try:
+        yield from _Scan(parts, task, seed, until, kept_file, on_rows, every).run(place)
+    finally:
+        if kept_file is not None:
+            kept_file.close()
+
+
+def scanned(source: Any, **options: Any) -> DatasetStatistics:
+    """Read every image once and return the statistics of the set: the last of :func:`scan`.
+
+    >>> import numpy as np
+    >>> from normviz.images import image_of
+    >>> scanned([image_of(np.full((2, 2), 7, np.uint8))]).mean.tolist()
+    [7.0]
+    """
+    *_, final = scan(source, every=float("inf"), **options)
+    return final
+
+
+class _One(NamedTuple):
+    """A part of one image that is in memory."""
+
+    position: int
+    image: Image
+
+    def images(self) -> Iterator[tuple[int, Image]]:
+        yield self
+
+
+class _Passing:
+    """The parts of an iterator of images, one an image; how many there are is not known."""
+
+    unit, total, problems, identity = "image", None, (), ""
+
+    def __init__(self, images: Iterator[Image]) -> None:
+        self._images = images
+
+    def __iter__(self) -> Iterator[_One]:
+        return map(_One._make, enumerate(self._images))
+
+
+class _Scan:
+    """The running state of one scan."""
+
+    def __init__(
+        self,
+        parts: Parts | _Passing,
+        task: Task,
+        seed: int | None,
+        until: float | None,
+        kept_file: Checkpoint | None,
+        on_rows: Callable[[Sequence[Row]], Any] | None,
+        every: float,
+    ) -> None:
+        self._parts, self._task, self._until = parts, task, until
+        self._file, self._on_rows, self._every = kept_file, on_rows, every
+        self._unit = None if seed is None else parts.unit
+        listed = Accumulator(task.mean_image, task.patches)
+        for problem in parts.problems:
+            listed.fail(problem)
+        self._statistics = listed.statistics()
+        self._rows: list[Row] = []
+        self._unwritten: list[tuple[int, tuple[Row, ...]]] = []
+        self._done = 0
+        self._written = time.monotonic()
+
+    def run(self, engine: Engine) -> Iterator[DatasetStatistics]:
+        self._resume()
+        shown = time.monotonic()
+        enough = self._enough()
+        if not enough:
+            left = islice(iter(self._parts), self._done, None)
+            results = engine.results(self._task, left, self._task)
+            try:
+                for count, found in results:
+                    self._add(count, found)
+                    if enough := self._enough():
+                        break
+                    if time.monotonic() - shown >= self._every:
+                        yield self._snapshot(complete=False)
+                        shown = time.monotonic()
+            finally:
+                results.close()
+                self._record()
+        # What was known well enough may have been all of it.
+        complete = not enough or self._done == _count(self._parts)
+        yield self._snapshot(complete)
+
+    def _resume(self) -> None:
+        if self._file is None or self._file.statistics is None:
+            return
+        self._done = self._file.done
+        self._statistics = self._file.statistics
+        for rows in self._file.rows():
+            self._take(rows)
+
+    def _add(self, count: int, found: Found) -> None:
+        self._statistics = self._statistics.merge(found.statistics)
+        self._take(found.rows)
+        if self._file is not None:
+            self._unwritten.append((self._done, found.rows))
+        self._done += count
+        if time.monotonic() - self._written >= _RECORD_EVERY:
+            self._record()
+
+    def _take(self, rows: Sequence[Row]) -> None:
+        self._rows.extend(rows)
+        if len(self._rows) > 2 * KEPT:
+            self._rows = list(kept(self._rows))
+        if self._on_rows is not None:
+            self._on_rows(rows)
+
+    def _record(self) -> None:
+        if self._file is not None and self._unwritten:
+            self._file.record(self._done, self._statistics, self._unwritten)
+            self._unwritten = []
+            self._written = time.monotonic()
+
+    def _enough(self) -> bool:
+        if self._until is None or not self._statistics.images:
+            return False
+        estimate = self._snapshot(complete=False, rows=False).estimate
+        assert estimate is not None
+        return estimate.count >= FEWEST_FOR_UNTIL and estimate.widest <= self._until
+
+    def _snapshot(self, complete: bool, rows: bool = True) -> DatasetStatistics:
+        parts = self._parts
+        units = _count(parts) if self._unit == "shard" else parts.total
+        return replace(
+            self._statistics,
+            rows=kept(self._rows) if rows else (),
+            reading=Reading(complete, parts.total, self._unit, units),
+        )
+
+
+def _count(parts: Parts | _Passing) -> int | None:
+    return None if isinstance(parts, _Passing) else len(parts)
+
+
+def _plan(parts: Parts | _Passing, task: Task, seed: int | None) -> str:
+    """Say what is measured, and how, so that only the same is gone on with."""
+    how = repr((parts.identity, _count(parts), task, seed))
+    return blake2b(how.encode(errors="backslashreplace"), digest_size=16).hexdigest()
