@@ -31,7 +31,7 @@ FLOOR = 1 / 510
 """Added before the logarithm: half a level of 8 bits, so that black has one."""
 
 # Responses that come back are at most ten times white: a logarithm further out may overflow.
-_MOST = 1.0
+MOST = 1.0
 
 RUDERMAN = Source(
     "Ruderman, Cronin and Chiao 1998, Statistics of cone responses to natural images",
@@ -60,8 +60,15 @@ def to_lab(u: np.ndarray) -> np.ndarray:
 
 def from_lab(lab: np.ndarray) -> np.ndarray:
     """Return the fractions that :func:`to_lab` made ``lab`` from; LMS is cut at ten times white."""
-    logs = np.minimum(turned(lab, np.linalg.inv(LMS_TO_LAB)), _MOST)
+    logs = np.minimum(turned(lab, np.linalg.inv(LMS_TO_LAB)), MOST)
     return turned(10**logs - FLOOR, np.linalg.inv(RGB_TO_LMS))
+
+
+def on_bytes_to_lab(pixels: np.ndarray) -> np.ndarray:
+    """Return :func:`to_lab` of bytes ``(H, W, 3)``, in float32."""
+    responses = np.column_stack([RGB_TO_LMS / 255, np.full(3, FLOOR)])
+    logs = cv2.log(kernels.turned(pixels, responses))
+    return np.asarray(cv2.transform(logs, (LMS_TO_LAB / np.log(10)).astype(np.float32)))
 
 
 def _matrix_code(name: str, matrix: np.ndarray) -> str:
@@ -204,9 +211,7 @@ class Decorrelated(Method):
         return to_lab(u)
 
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        responses = np.column_stack([RGB_TO_LMS / 255, np.full(3, FLOOR)])
-        logs = cv2.log(kernels.turned(pixels, responses))
-        return cv2.transform(logs, (LMS_TO_LAB / np.log(10)).astype(np.float32))
+        return on_bytes_to_lab(pixels)
 
     def undo(self, y: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return from_lab(y)

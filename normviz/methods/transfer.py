@@ -7,22 +7,29 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import cv2
 import numpy as np
 
 from normviz.images import as_rgb
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.colour_spaces import (
+    FLOOR,
     LMS_TO_LAB,
+    MOST,
     REINHARD,
     RGB_TO_LMS,
     _matrix_code,
     from_lab,
+    on_bytes_to_lab,
     to_lab,
 )
 from normviz.statistics.covariance import SecondMoments
 
 # An axis without spread is not stretched: below this a std is rounding.
 _STILL = 1e-6
+
+# An axis stretched more than this is computed in float64 for bytes too.
+_STRETCHED = 4
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,25 @@ class Reinhard(Method):
         mean, std = lab.mean(axis=(0, 1)), lab.std(axis=(0, 1))
         gain = constants["std"] / np.where(std > _STILL, std, 1)
         return from_lab((lab - mean) * gain + constants["mean"])
+
+    def on_bytes(
+        self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]
+    ) -> np.ndarray | None:
+        lab = on_bytes_to_lab(pixels)
+        mean, std = (value.ravel() for value in cv2.meanStdDev(lab))
+        # Much stretched, the rounding of float32 would show.
+        if not (constants["std"] < _STRETCHED * std).all():
+            return None
+        gain = constants["std"] / std
+        # lαβ to logarithms of the base e, in one matrix.
+        back = np.log(10) * np.linalg.inv(LMS_TO_LAB)
+        shift = back @ (constants["mean"] - gain * mean)
+        turn = np.column_stack([back * gain, shift]).astype(np.float32)
+        logs = np.minimum(cv2.transform(lab, turn), np.float32(MOST * np.log(10)))
+        responses = cv2.exp(logs)
+        inverse = np.linalg.inv(RGB_TO_LMS)
+        floor = inverse.sum(axis=1) * -FLOOR
+        return cv2.transform(responses, np.column_stack([inverse, floor]).astype(np.float32))
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target != "numpy":

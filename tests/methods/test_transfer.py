@@ -147,3 +147,18 @@ def test_one_stain_alone_stays():
     amounts = np.random.default_rng(0).uniform(0.3, 1.5, (30, 30, 1))
     x = lit(amounts * [1, 0])
     np.testing.assert_allclose(nv.METHODS["macenko"]().fit().reference(x), x, rtol=1e-12)
+
+
+def test_reinhard_on_bytes_is_the_definition_and_leaves_what_is_stretched_to_float64():
+    rng = np.random.default_rng(3)
+    wide = rng.integers(0, 256, (40, 50, 3), np.uint8)
+    narrow = rng.integers(100, 120, (40, 50, 3), np.uint8)
+    for x, reference, fast in ((wide, narrow, True), (wide, wide, True), (narrow, wide, False)):
+        fitted = nv.METHODS["reinhard"]().fit([nv.image_of(reference)])
+        assert (fitted.method.on_bytes(x, fitted.constants) is not None) == fast
+        expected = fitted.reference(x)
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(fitted(x), expected, rtol=1e-5, atol=2e-6 * scale)
+    flat = np.full((4, 4, 3), 90, np.uint8)
+    fitted = nv.METHODS["reinhard"]().fit([nv.image_of(wide)])
+    assert fitted.method.on_bytes(flat, fitted.constants) is None
