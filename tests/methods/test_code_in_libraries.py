@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -151,3 +153,19 @@ def test_albumentations_own_image_modes_differ_as_the_comment_says():
         theirs = A.Normalize(normalization=mode)(image=image)["image"]
         stated = (x - x.mean(axis=axes)) / (x.std(axis=axes) + 1e-4)
         np.testing.assert_allclose(theirs, np.clip(stated, -20, 20), rtol=1e-4, atol=1e-5)
+
+
+def test_keras_code_runs_on_tensorflow_too():
+    # Keras's default backend, and stricter about types than the one the tests run on.
+    pytest.importorskip("keras", reason="Keras is not installed")
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    command += ["-k", "keras and library_code"]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
