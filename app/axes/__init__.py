@@ -28,13 +28,17 @@ def words_of(reduces: Sequence[str], batch: bool = False) -> str:
     'One set of numbers for each image and channel, taken over all positions.'
     >>> words_of(())
     'Each value by itself: no numbers are taken from the images.'
+    >>> words_of(("H", "W", "c"))
+    'One set of numbers for each image and group of channels, taken over all positions.'
     """
     if not reduces:
         return "Each value by itself: no numbers are taken from the images."
     own = []
     if "N" not in reduces:
         own.append("image")
-    if "C" not in reduces:
+    if "c" in reduces:
+        own.append("group of channels")
+    elif "C" not in reduces:
         own.append("channel")
     if "H" not in reduces:
         own.append("position")
@@ -47,8 +51,6 @@ def words_of(reduces: Sequence[str], batch: bool = False) -> str:
         over.append("a window around it")
     if "C" in reduces:
         over.append("all channels")
-    elif "c" in reduces:
-        over.append("a group of channels")
     each = f" for each {_listed(own)}" if own else ""
     return f"One set of numbers{each}, taken over {_listed(over)}."
 

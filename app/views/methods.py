@@ -35,10 +35,12 @@ from normviz.methods import FAMILIES, METHODS, Method
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
 from normviz.methods.published import Published
+from normviz.methods.whitening import PLACES, Whitening
 from normviz.observe.difference import Difference, difference
 from normviz.observe.invariance import Tried, tried_changes
 from normviz.observe.ranges import Ranges
 from normviz.observe.sentences import one_method, two_methods
+from normviz.read.sampled import MOST
 
 THUMBNAIL = 224
 """Longer side of the gallery's pictures, in px."""
@@ -47,6 +49,11 @@ THUMBNAIL = 224
 TRIED_ON = 128
 
 MOST_NAMED = 100
+
+BROKEN = (
+    " A promise holds where the image has something to divide by: not where ε or a floor is as "
+    "large, nor on a flat image."
+)
 
 SCOPES = {
     "fixed": "fixed constants",
@@ -167,8 +174,10 @@ def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
             values = normalized_copy(row.image, shared.light, THUMBNAIL, fitted)
         except NormvizError as error:
             return str(error)
-        # One outlier would leave a small picture all grey.
+        # One outlier would leave a small picture all grey; a few values among zeros are all it is.
         low, high = (float(end) for end in np.percentile(values, (0.5, 99.5)))
+        if high == low:
+            low, high = float(values.min()), float(values.max())
         return _webp(to_bytes(values, (low, high) if high > low else (low - 0.5, low + 0.5)))
 
     return remembered(("thumbnail", row.image.digest, shared.light, name_of(fitted)), build)
@@ -190,6 +199,8 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
     st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
     names = [name] if versus in ("nothing", name) else [name, versus]
     methods = _parameters(names)
+    for method in methods.values():
+        _say_memory(shared, method)
     columns = [column_of("none", METHODS["none"](), None, "")] if "none" not in names else []
     for key in names:
         columns.append(column_of(key, methods[key], shared.numbers, shared.missing))
@@ -229,6 +240,19 @@ def _parameters(names: list[str]) -> dict[str, Method]:
             own[0].markdown(f"**{plain(METHODS[key].about.short)}**")
         methods[key] = configured(key, own)
     return methods
+
+
+def _say_memory(shared: Frame, method: Method) -> None:
+    """What fitting a whitening takes, said before it is done."""
+    numbers = shared.numbers
+    if isinstance(method, Whitening) and numbers is not None and numbers.collection is not None:
+        images = min(len(numbers.collection), MOST)
+        st.caption(
+            plain(
+                f"{method.about.title}, ε {PLACES[method.place]}. "
+                f"{method.memory_sentence(images, numbers.channels)}"
+            )
+        )
 
 
 def _headline(chosen: Selection, row: Row, shown: list[Column], compared: Difference | None) -> str:
@@ -337,13 +361,13 @@ def _changes(chosen: Selection, row: Row, column: Column) -> None:
         return
     lines = ["| change of the input | moves the output by |", "|---|---|"]
     for one in tried:
-        moved = f"{100 * one.change:.2g} %" if one.seen else "nothing, as promised"
-        lines.append(f"| {plain(one.words)} | {moved} |")
+        lines.append(f"| {plain(one.words)} | {plain(one.said)} |")
     st.markdown("**What it sees of a change**")
     st.markdown("\n".join(lines))
     st.caption(
         f"Tried on this image, on a copy of at most {TRIED_ON} px at half its brightness: the "
-        "largest change of any value. Percent are of the output's range."
+        "largest change of any value. Percent are of the output's range, or of 1 where it has none."
+        + ("" if all(one.kept for one in tried) else BROKEN)
     )
 
 

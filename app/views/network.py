@@ -21,7 +21,7 @@ from normviz.images import as_rgb, resized
 from normviz.methods import FEATURE_NORMS, METHODS, FeatureNorm, compare_train_eval
 from normviz.methods.features import FEATURE_TARGETS
 from normviz.networks import mobilenet_v2_convolution, pre_activations
-from normviz.observe.sentences import Pair, day_and_night
+from normviz.observe.sentences import Pair, day_and_night, number
 
 SIDE = 224
 """Images become squares of this many pixels, so that they make one batch."""
@@ -212,15 +212,18 @@ def _about(norms: dict[str, FeatureNorm]) -> None:
     for (name, norm), place in zip(norms.items(), st.columns(len(norms), gap="large"), strict=True):
         about = norm.about
         # A group is a part of the channels.
-        reduces = tuple("c" if name == "group_norm" and a == "C" else a for a in norm.axes)
+        reduces = tuple("c" if norm.in_groups and a == "C" else a for a in norm.axes)
         with place:
             st.markdown(f"**{plain(about.title)}**")
             axes.show(reduces, axes.words_of(reduces), NORM_COLOURS[name], key=f"axes_{name}")
             st.markdown(plain(about.summary))
             st.latex(about.formula)
+            blind = (
+                f"Does not see** {norm.unseen}" if norm.unseen else "Sees** every gain and offset"
+            )
             st.markdown(
-                f"- **Loses** {plain(about.loses)}.\n- **A flat map** {plain(about.flat)}.\n"
-                f"- **Used by** {plain(about.used_by)}."
+                f"- **{blind}.\n- **Loses** {plain(about.loses)}.\n"
+                f"- **A flat map** {plain(about.flat)}.\n- **Used by** {plain(about.used_by)}."
             )
             st.markdown("\n".join(f"- [{plain(s.text)}]({s.url})" for s in about.sources))
             for library, words in about.libraries:
@@ -271,10 +274,10 @@ def _memory(titles: list[str], batch: np.ndarray, channel: int) -> None:
     st.markdown(
         plain(
             f"After {STEPS} batches of {size} the running mean of channel {channel} is "
-            f"{last.running_mean[0]:.3f} and the running std {last.running_std[0]:.3f}; all "
-            f"{len(titles)} images have {mean:.3f} and {std:.3f}. In training every batch comes "
-            f"out with mean 0 and std 1; the same last batch in use has mean "
-            f"{last.eval_mean[0]:.2f} and std {last.eval_std[0]:.2f}."
+            f"{number(last.running_mean[0])} and the running std {number(last.running_std[0])}; "
+            f"all {len(titles)} images have {number(mean)} and {number(std)}. In training every "
+            f"batch comes out with mean 0 and std 1; the same last batch in use has mean "
+            f"{number(last.eval_mean[0])} and std {number(last.eval_std[0])}."
         )
     )
     st.plotly_chart(

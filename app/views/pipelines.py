@@ -144,10 +144,24 @@ def _text(pipeline: Pipeline) -> str:
 def _parsed(text: str) -> tuple[Pipeline, str]:
     """The pipeline of the text; an empty one and the reason when it is none."""
     try:
-        found = from_json(text)
+        return _drawable(_stored(text)), ""
     except ParameterError as error:
         return Pipeline(), f"These steps cannot be read: {error}"
-    return (found.pipeline if isinstance(found, FittedPipeline) else found), ""
+
+
+def _stored(text: str) -> Pipeline:
+    found = from_json(text)
+    return found.pipeline if isinstance(found, FittedPipeline) else found
+
+
+def _drawable(pipeline: Pipeline) -> Pipeline:
+    """The pipeline, unless it has more steps than one page can draw while somebody waits."""
+    if len(pipeline.steps) > MOST_STEPS:
+        raise ParameterError(
+            f"{len(pipeline.steps)} are more than this page draws ({MOST_STEPS}). The package and "
+            "the command line take any number."
+        )
+    return pipeline
 
 
 def _start() -> None:
@@ -162,16 +176,19 @@ def _from_file() -> None:
     if file is None:
         return
     data = file.getvalue()
-    pipeline, _ = _parsed(data.decode("utf-8", "replace"))
     words = ""
     try:
+        try:
+            pipeline = _stored(data.decode("utf-8", "replace"))
+        except ParameterError:
+            pipeline = Pipeline()
         if not pipeline.steps:
             found = read_normalization(file.name, data)
             words = " ".join([found.words, *found.problems])
             if found.pipeline is None:
                 raise ParameterError(f"{words} It says no steps.")
             pipeline = found.pipeline
-        st.session_state[keys.PIPELINE.name] = _text(pipeline)
+        st.session_state[keys.PIPELINE.name] = _text(_drawable(pipeline))
         st.session_state["pipeline_said"] = words
     except NormvizError as error:
         st.session_state["pipeline_problem"] = str(error)
@@ -182,7 +199,7 @@ def _changed(change: Callable[[list[Step]], None]) -> None:
     steps = list(_parsed(st.session_state[keys.PIPELINE.name])[0].steps)
     try:
         change(steps)
-        st.session_state[keys.PIPELINE.name] = _text(Pipeline(tuple(steps)))
+        st.session_state[keys.PIPELINE.name] = _text(_drawable(Pipeline(tuple(steps))))
     except (ParameterError, ValueError) as error:
         st.session_state["pipeline_problem"] = str(error)
 
@@ -362,15 +379,16 @@ def _fitted(shared: Frame, pipeline: Pipeline, images: list[Image]) -> FittedPip
 def _stages(fitted: FittedPipeline, image: Image, title: str) -> None:
     stages = list(fitted.stages(image))
     last = stages[-1].pixels
-    st.markdown(
-        "#### "
-        + plain(
-            f"{len(fitted.pipeline.steps)} steps turn “{title}” from {image.width} × "
-            f"{image.height} px with values {image.value_range.low:g} to "
-            f"{image.value_range.high:g} into {last.shape[1]} × {last.shape[0]} px with values "
-            f"{last.min():.3g} to {last.max():.3g}.".replace(" -", " −")
-        )
+    steps = len(fitted.pipeline.steps)
+    said = (
+        f"{steps} step{'s turn' if steps > 1 else ' turns'} “{title}” from {image.width} × "
+        f"{image.height} px with values {image.value_range.low:g} to "
+        f"{image.value_range.high:g} into {last.shape[1]} × {last.shape[0]} px with values "
+        f"{last.min():.3g} to {last.max():.3g}."
     )
+    if not steps:
+        said = f"Without a step “{title}” stays as it is. Add one, or start from a model's."
+    st.markdown("#### " + plain(said.replace(" -", " −")))
     for start in range(0, len(stages), 3):
         for place, at in zip(st.columns(3), range(start, len(stages)), strict=False):
             if at < len(stages):

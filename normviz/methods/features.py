@@ -44,6 +44,8 @@ class FeatureNorm(ABC):
     about: ClassVar[About]
     centres: ClassVar[bool] = True
     """Whether a mean is subtracted, or only a size divided by."""
+    in_groups: ClassVar[bool] = False
+    """Whether the channels are split into groups, each with numbers of its own."""
     epsilon: float = parameter(
         1e-5,
         "ε",
@@ -75,6 +77,21 @@ class FeatureNorm(ABC):
     def offset_along(self) -> tuple[str, ...] | None:
         """The axes along which an offset may differ and not be seen; None: any offset is seen."""
         return self.gain_along if self.centres else None
+
+    @property
+    def unseen(self) -> str:
+        """What gains and offsets do not show, but for ε, in words; empty when all of them do.
+
+        >>> BatchNorm().unseen, RMSNorm().unseen
+        ('a gain and an offset of each channel', 'a gain of each position of each image')
+        """
+        if self.gain_along is None:
+            return ""
+        own = [("C", "channel"), ("H", "position"), ("N", "image")]
+        each = [f"each {name}" for axis, name in own if axis in self.gain_along]
+        if self.in_groups:
+            each.insert(0, "each group of channels")
+        return f"a gain{' and an offset' if self.centres else ''} of {' of '.join(each)}"
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the normalized feature maps, shape and float type of ``x`` ``(N, H, W, C)``.
@@ -406,6 +423,7 @@ class GroupNorm(FeatureNorm):
     """
 
     key = "group_norm"
+    in_groups = True
     about = About(
         title="Group normalization",
         short="group norm",

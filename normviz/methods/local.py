@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from normviz.errors import ParameterError
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import SCALES
+from normviz.methods.stretch import _CHANNEL_CHANGES, _promise
 
 JARRETT = Source(
     "Jarrett, Kavukcuoglu, Ranzato and LeCun 2009, What is the best multi-stage architecture for "
@@ -62,6 +64,12 @@ class _Gaussian(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         _odd(self, "Window", self.window, "pixels")
+        if self.over == "each":
+            _promise(self, reduces=("h", "w"), **self.each_alone())
+
+    def each_alone(self) -> dict[str, Any]:
+        """What ``about`` says otherwise where each channel is normalized as a grey image."""
+        return {}
 
     def pooled(self, x: np.ndarray) -> np.ndarray:
         """Σ w∗x with w a Gaussian that sums to 1: ``(H, W)`` over all channels, or of each."""
@@ -215,6 +223,17 @@ class SubtractiveLCN(_Gaussian):
         ),
     )
 
+    def each_alone(self) -> dict[str, Any]:
+        return {
+            "formula": r"v_{hwc} = x_{hwc} - \sum_{p,q} w_{pq}\, x_{h+p,\,w+q,\,c}, \quad"
+            r" \sum_{p,q} w_{pq} = 1",
+            "summary": "Subtracts from each pixel a Gaussian mean of its neighbourhood, each "
+            "channel alone: edges stay, slow shading goes, and with it the hue of flat parts.",
+            "invariances": frozenset({"offset", "channel_offset"}),
+            "loses": "slow changes of brightness and colour across the image",
+            "flat": "becomes 0",
+        }
+
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.centred(u)
 
@@ -278,6 +297,18 @@ class DivisiveLCN(_Gaussian):
         ),
     )
 
+    def each_alone(self) -> dict[str, Any]:
+        return {
+            "formula": r"y_{hwc} = \frac{x_{hwc}}{\max(\overline{\sigma}_c,\, \sigma_{hwc})}, \quad"
+            r" \sigma_{hwc}^2 = \sum_{p,q} w_{pq}\, x_{h+p,\,w+q,\,c}^2",
+            "summary": "Divides each channel by its local root mean square over a Gaussian "
+            "window, or by the mean of that over the image where it is larger: bright regions "
+            "are brought down, dark ones are not lifted further.",
+            "invariances": frozenset({"gain", "channel_gain"}),
+            "loses": "how bright a bright region is beside the rest, and overall colour",
+            "flat": "a flat channel becomes 1; black stays 0",
+        }
+
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.by_channel(u, self.divided)
 
@@ -333,6 +364,18 @@ class LCN(_Gaussian):
             ),
         ),
     )
+
+    def each_alone(self) -> dict[str, Any]:
+        return {
+            "formula": r"y_{hwc} = \frac{v_{hwc}}{\max(\overline{\sigma}_c,\, \sigma_{hwc})}, \quad"
+            r" \sigma_{hwc}^2 = \sum_{p,q} w_{pq}\, v_{h+p,\,w+q,\,c}^2",
+            "summary": "Subtracts a local mean and divides by a local standard deviation over a "
+            "Gaussian window, each channel alone: shade and sun, and every channel, end up with "
+            "the same contrast.",
+            "invariances": self.about.invariances | _CHANNEL_CHANGES,
+            "loses": "brightness, contrast and colour, locally as well as overall",
+            "flat": "a flat channel becomes 0",
+        }
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.by_channel(u, lambda x: self.divided(self.centred(x)))
@@ -405,6 +448,13 @@ class DivisiveNormalization(_Gaussian):
         high=1.0,
         step=0.01,
     )
+
+    def each_alone(self) -> dict[str, Any]:
+        return {
+            "formula": r"y_{hwc} = \frac{x_{hwc}^n}"
+            r"{\sigma^n + \sum_{p,q} w_{pq}\, x_{h+p,\,w+q,\,c}^n}",
+            "loses": "differences of brightness, and of a channel's, well above σ",
+        }
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         response = np.maximum(u, 0) ** self.n

@@ -149,8 +149,13 @@ class GlobalContrast(Method):
         return divisor if divisor >= _SMALLEST else 1.0
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
-        size = {"numpy": "x.size", "torchvision": "x.numel()", "keras": "ops.size(x)"}.get(target)
-        share = f" / max({size} - 1, 1)" if self.contrast == "std" else ""
+        count = {
+            "numpy": "max(x.size - 1, 1)",
+            "torchvision": "max(x.numel() - 1, 1)",
+            # On TensorFlow a size is a tensor of integers, which no float can be divided by.
+            "keras": 'ops.maximum(ops.cast(ops.size(x), "float32") - 1, 1)',
+        }.get(target)
+        share = f" / {count}" if self.contrast == "std" else ""
         numbers = f"SCALE, BIAS = {self.scale!r}, {self.bias!r}"
         if target == "numpy":
             return f"""import numpy as np
@@ -185,7 +190,8 @@ def normalize(image):
 def normalize(image):
     x = ops.cast(image, "float32") * ({self.input} / 255)
     x = x - ops.mean(x)
-    divisor = ops.sqrt(BIAS + ops.sum(x * x){share}) / SCALE
+    contrast = ops.sum(x * x){share}
+    divisor = ops.sqrt(BIAS + contrast) / SCALE
     return x / ops.where(divisor >= 1e-8, divisor, 1.0)
 """
         return None

@@ -18,6 +18,7 @@ from normviz.images import BYTE_RANGE, UNIT_RANGE, Image
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.code import stored_constants
 from normviz.methods.kernels import turned
+from normviz.methods.stretch import _promise
 from normviz.read.limits import Limits, size_text
 from normviz.statistics.covariance import (
     PIXELS_A_BLOCK,
@@ -63,6 +64,12 @@ _EPSILON_HELP = (
 )
 _PLACE_HELP = "What ε is added to: libraries differ."
 
+# A divisor as the formulas write it, and where ε is added to singular values instead.
+_ROOTS = {
+    r"\sqrt{\lambda+\varepsilon}": r"\sqrt{\lambda}+\varepsilon",
+    r"\sqrt{\lambda_i+\varepsilon}": r"\sqrt{\lambda_i}+\varepsilon",
+}
+
 
 def _epsilon(default: float, low: float = 1e-9) -> float:
     return parameter(default, "ε", _EPSILON_HELP, low=low, high=1.0, step=low)
@@ -73,11 +80,19 @@ def _place() -> str:
 
 
 @dataclass(frozen=True)
-class _Whitening(Method):
+class Whitening(Method):
     """What all forms share: ε and its place, and the memory that is stated before fitting."""
 
     epsilon: float = _epsilon(1e-5)
     place: str = _place()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.place == "singular":
+            formula = self.about.formula
+            for root, singular in _ROOTS.items():
+                formula = formula.replace(root, singular)
+            _promise(self, formula=formula)
 
     @abstractmethod
     def memory_needed(self, images: int, channels: int = 3) -> int:
@@ -134,7 +149,7 @@ _COLOUR_LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class _Colour(_Whitening):
+class _Colour(Whitening):
     """What PCA and ZCA of the three channels share: y = W (u − μ) at each pixel."""
 
     def memory_needed(self, images: int, channels: int = 3) -> int:
@@ -366,7 +381,7 @@ def _filtered(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class PatchZCA(_Whitening):
+class PatchZCA(Whitening):
     """Convolutional ZCA: each pixel becomes the centre of its whitened patch.
 
     y = rows of U diag(1/√(λ+ε)) Uᵀ for the centre pixel, times (p − μ); p is the patch of
@@ -454,6 +469,12 @@ class PatchZCA(_Whitening):
         20_000, "Patches", "How many patches the covariance is taken of.", 100, 400_000, 100
     )
     seed: int = parameter(0, "Seed", "Draws other patches.", 0, 2**31 - 1, 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.contrast != "none":
+            # A patch without its mean has lost any offset that all channels share.
+            _promise(self, invariances=frozenset({"offset"}))
 
     def memory_needed(self, images: int, channels: int = 3) -> int:
         dimensions = self.side**2 * channels
@@ -603,7 +624,7 @@ def normalize(image):
 
 
 @dataclass(frozen=True)
-class _WholeImage(_Whitening):
+class _WholeImage(Whitening):
     """What PCA and ZCA of whole images share: side, the fit, and the way back to the image's size.
 
     The image is squeezed to side × side (area average, linear where it grows), whitened as one

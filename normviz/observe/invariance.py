@@ -36,11 +36,31 @@ class Tried:
     words: str
     promised: bool
     change: float
-    """Largest change of the output, as a share of its range before; 0 is invariant."""
+    """Largest change of the output, as a share of its range before (of 1 where that is 0)."""
 
     @property
     def seen(self) -> bool:
         return self.change > UNSEEN
+
+    @property
+    def kept(self) -> bool:
+        """Whether a promise, if there is one, holds on this image."""
+        return not (self.promised and self.seen)
+
+    @property
+    def said(self) -> str:
+        """What became of the output, in a few words.
+
+        >>> [Tried("gain", "", *found).said for found in ((True, 0), (False, 0), (True, 0.2658))]
+        ['nothing, as promised', 'nothing here', '27 %, against the promise']
+        >>> Tried("gain", "", False, 1.3).said, Tried("gain", "", False, 0.0123).said
+        ('130 %', '1.2 %')
+        """
+        if not self.seen:
+            return "nothing, as promised" if self.promised else "nothing here"
+        share = 100 * self.change
+        moved = f"{share:.2g} %" if share < 9.95 else f"{share:.0f} %"
+        return moved if self.kept else f"{moved}, against the promise"
 
 
 def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:

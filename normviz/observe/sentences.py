@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,9 @@ SAME_PICTURE = 1 - 1e-6
 
 # Two means closer than this share of the brighter panel's own std count as equal.
 EQUAL = 0.02
+
+# A std below this is what float32 leaves of none.
+_ROUNDING = 1e-7
 
 _WHOSE = {
     "fixed": "Fixed constants",
@@ -68,13 +72,13 @@ own mean, std makes them equal (0.00 and 0.00).'
         darker = "darker" if kept.night < kept.day else "brighter"
         parts.append(
             f"{whose} {'keep' if several else 'keeps'} “{night}” {darker} than “{day}” "
-            f"(mean {number(kept.night)} against {number(kept.day)})"
+            f"(mean {number(kept.night, kept.day_std)} against {number(kept.day, kept.day_std)})"
         )
     if gone is not None:
         title = gone.title if parts else _sentence_start(gone.title)
         parts.append(
             f"{title} makes {'them' if parts else f'“{night}” and “{day}”'} equal "
-            f"({number(gone.night)} and {number(gone.day)})"
+            f"({number(gone.night, gone.day_std)} and {number(gone.day, gone.day_std)})"
         )
     return "; ".join(parts) + "."
 
@@ -87,10 +91,16 @@ def one_method(
     >>> one_method("Per-image standardization", "Coffee", -1.5, 2.25, 0.0, 1.0, "image stds")
     'Per-image standardization gives “Coffee” values from −1.50 to 2.25 (image stds), with mean \
 0.00 and std 1.00.'
+    >>> one_method("Unit L2 norm", "Coffee", 0.0, 0.00312, 0.00138, 0.0006, "shares")
+    'Unit L2 norm gives “Coffee” values from 0.00000 to 0.00312 (shares), with mean 0.00138 and \
+std 0.00060.'
     """
+    low_text, high_text, mean_text, std_text = (
+        number(value, std or abs(mean)) for value in (low, high, mean, std)
+    )
     return (
-        f"{title} gives “{image}” values from {number(low)} to {number(high)} ({unit}), with mean "
-        f"{number(mean)} and std {number(std)}."
+        f"{title} gives “{image}” values from {low_text} to {high_text} ({unit}), with mean "
+        f"{mean_text} and std {std_text}."
     )
 
 
@@ -130,13 +140,19 @@ def _sentence_start(title: str) -> str:
     return title[:1].upper() + title[1:]
 
 
-def number(value: float) -> str:
+def number(value: float, beside: float = 1.0) -> str:
     """Two decimals below 10, one below 100, none beyond; a real minus sign and no minus zero.
+
+    More where the numbers ``beside`` it are small: two digits of a std below 0.1.
 
     >>> number(-1.207), number(-0.001), number(117.4)
     ('−1.21', '0.00', '117')
+    >>> number(0.00138, 0.0006), number(0.00138, 1e-12)
+    ('0.00138', '0.00')
     """
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    if _ROUNDING < beside < 0.1:
+        digits = max(digits, 1 - math.floor(math.log10(beside)))
     text = f"{value:.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")

@@ -16,6 +16,7 @@ from app.axes import words_of
         (("N", "H", "W"), True, "for each channel, taken over the images of a batch and all pos"),
         (("N",), False, "for each channel and position, taken over all images."),
         (("h", "w", "C"), False, "for each image and position, taken over a window around it and"),
+        (("H", "W", "c"), False, "for each image and group of channels, taken over all positions."),
         (("C",), False, "for each image and position, taken over all channels."),
         (("N", "H", "W", "C"), False, "One set of numbers, taken over all images, all positions"),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 import normviz as nv
 from normviz.methods.code import TARGETS
+from normviz.methods.whitening import PLACES
 from normviz.observe.difference import difference
 from normviz.observe.sentences import two_methods
 from normviz.presets import MEAN_IMAGES, PRESETS
@@ -152,6 +153,22 @@ def test_the_code_shown_is_the_packages(open_page, target):
         settled(page)
     shown = page.locator("[data-testid=stCode] code").first.inner_text()
     assert shown.strip() == fit("grey_world").code(target).strip()
+
+
+def test_a_whitening_states_its_memory_and_where_epsilon_is_added(open_page):
+    singular = PLACES["singular"]
+    page = open_page(address("image_zca", **{"image_zca.place": singular}))
+    memory = nv.METHODS["image_zca"]().memory_sentence(len(PHOTOS))
+    assert "about 481 kB" in memory
+    assert page.get_by_text(f"Image ZCA whitening, ε {singular}. {memory}").count() == 1
+
+
+def test_small_values_have_digits_in_the_headline(open_page):
+    page = open_page(address("unit_l2"))
+    done = fit("unit_l2")(PHOTOS[0].pixels).astype(np.float64)
+    said = page.locator("h4").inner_text()
+    assert f"to {done.max():.5f} (" in said
+    assert said.endswith(f"with mean {done.mean():.5f} and std {done.std():.5f}.")
 
 
 def test_what_cannot_be_fitted_is_said_not_thrown(open_page):

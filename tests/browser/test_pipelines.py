@@ -12,6 +12,7 @@ import normviz as nv
 from normviz.images import resized
 from normviz.methods import FEATURE_NORMS, compare_train_eval
 from normviz.networks import mobilenet_v2_convolution, pre_activations
+from normviz.observe.sentences import number
 from normviz.pipeline import KNOWN, order_effect, remarks, statistics_along
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
@@ -96,6 +97,15 @@ def test_a_damaged_pipeline_in_the_address_gets_a_sentence(open_page, text):
     assert (page.get_by_text("These steps cannot be read").count() == 1) == bool(text)
 
 
+def test_more_steps_than_a_page_draws_are_refused_with_the_number(open_page):
+    record = json.loads(RESNET.to_json())
+    record["steps"] += [record["steps"][2]] * 8
+    page = open_page(f"/pipelines?{urlencode({'pipeline': json.dumps(record)})}")
+    settled(page)
+    assert page.get_by_text("13 are more than this page draws (12).").count() == 1
+    assert "stays as it is" in page.locator("h4").inner_text()
+
+
 def test_a_step_that_cannot_work_leaves_those_before_it(open_page):
     record = json.loads(RESNET.to_json())
     record["steps"].append({"step": "normalize", "method": "scale_11"})
@@ -138,7 +148,16 @@ def test_running_averages_on_screen_are_the_packages(open_page):
     np.testing.assert_allclose(drawn[1], [s.running_mean[0] for s in steps], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(drawn[10], [s.eval_std[0] for s in steps], rtol=1e-4, atol=1e-5)
     said = page.get_by_text("After 60 batches of 3").inner_text()
-    assert f"{steps[-1].running_mean[0]:.3f}".replace("-", "−") in said.replace("-", "−")
+    assert f"running mean of channel 14 is {number(steps[-1].running_mean[0])} and" in said
+
+
+def test_what_a_norm_does_not_see_is_said(open_page):
+    page = open_page("/network")
+    for name in ("batch_norm", "layer_norm", "instance_norm", "group_norm"):
+        words = f"Does not see {FEATURE_NORMS[name]().unseen}."
+        assert page.get_by_text(words, exact=True).count() == 1
+    words = "for each image and group of channels, taken over all positions."
+    assert page.get_by_text(words).count() == 1
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1600, True), (390, False)])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import normviz as nv
-from tests.golden.make import FILE, PHOTOS, rows, stored
+from tests.golden.make import ALL, FILE, PHOTOS, all_rows, stored
 
 GOLDEN = stored()
 
 
-@pytest.mark.parametrize("key", nv.METHODS)
+@pytest.mark.parametrize("key", ALL)
 def test_a_method_gives_what_it_gave(key):
-    found = rows(key)
+    found = all_rows(key)
     for name in PHOTOS:
         assert f"{key}/{name}" in GOLDEN, (
             f"{key} has no golden rows: look at its output, then run python -m tests.golden.make"
@@ -24,5 +23,5 @@ def test_a_method_gives_what_it_gave(key):
 
 
 def test_nothing_is_kept_of_methods_that_are_gone():
-    assert {name.partition("/")[0] for name in GOLDEN} == set(nv.METHODS)
+    assert {name.partition("/")[0] for name in GOLDEN} == set(ALL)
     assert FILE.stat().st_size < 500_000

@@ -292,6 +292,25 @@ def test_the_metadata_promise_no_more_than_the_axes_give(key, choice):
     assert norm.about.invariances == {name for name, holds in expected.items() if holds}
 
 
+def test_what_is_not_seen_is_said():
+    said = {which: form(*which).unseen for which in REDUCED}
+    both = "a gain and an offset of each "
+    assert said == {
+        ("batch_norm", ""): both + "channel",
+        ("layer_norm", "hwc"): both + "image",
+        ("layer_norm", "c"): both + "position of each image",
+        ("instance_norm", ""): both + "channel of each image",
+        ("group_norm", ""): both + "group of channels of each image",
+        ("rms_norm", "c"): "a gain of each position of each image",
+        ("rms_norm", "hwc"): "a gain of each image",
+        ("positional_norm", ""): both + "position of each image",
+        ("running_batch_norm", "train"): both + "channel",
+        ("running_batch_norm", "eval"): "",
+        ("batch_renorm", "train"): "",
+        ("batch_renorm", "eval"): "",
+    }
+
+
 @pytest.mark.parametrize(("key", "choice"), REDUCED)
 def test_epsilon_sees_a_small_gain(key, choice):
     norm, x = form(key, choice, epsilon=0.01), maps()

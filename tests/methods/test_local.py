@@ -432,3 +432,16 @@ def test_tensorflow_lrn_defaults_give_what_is_stated():
     ours = nv.METHODS["lrn"]().fit()(x[0].astype(np.uint8))
     theirs = tensorflow.nn.lrn(x, depth_radius=2, bias=2.0, alpha=1e-4, beta=0.75).numpy()[0]
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["lcn_subtractive", "lcn_divisive", "lcn", "divisive"])
+def test_each_channel_alone_is_said_to_be(key):
+    about = nv.METHODS[key](over="each").about
+    assert about.reduces == ("h", "w") and nv.METHODS[key]().about.reduces == ("h", "w", "C")
+    assert "all channels" not in about.summary and "p,q,k" not in about.formula
+    flat = np.full((5, 7, 3), (9, 90, 200), np.uint8)
+    done = nv.METHODS[key](over="each").fit().reference(flat)
+    if key != "divisive":
+        value = 1 if key == "lcn_divisive" else 0
+        assert f"becomes {value}" in about.flat
+        np.testing.assert_allclose(done, value, atol=1e-12)

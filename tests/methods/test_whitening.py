@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 import normviz as nv
 from normviz.errors import LimitError
-from normviz.methods.whitening import _Whitening
+from normviz.methods.whitening import Whitening
 from normviz.statistics.covariance import image_vectors
 from tests.methods.test_code_in_libraries import in_torchvision, torchvision_runs
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-KEYS = [key for key, kind in nv.METHODS.items() if issubclass(kind, _Whitening)]
+KEYS = [key for key, kind in nv.METHODS.items() if issubclass(kind, Whitening)]
 
 
 def photo(height=17, width=11, channels=3, seed=0) -> np.ndarray:
@@ -694,3 +694,17 @@ def test_coates_patches_in_their_own_words():
     # ddof 1 among 1,875 patches: half a thousandth of a variance.
     np.testing.assert_allclose(done, white[1], atol=2e-3)
     assert np.abs(done).max() > 2
+
+
+@pytest.mark.parametrize("key", ["colour_pca", "colour_zca", "patch_zca", "image_pca", "image_zca"])
+def test_the_formula_has_epsilon_in_its_place(key):
+    on_eigenvalues = nv.METHODS[key]().about.formula
+    on_singular = nv.METHODS[key](place="singular").about.formula
+    assert on_eigenvalues.count(r"+\varepsilon}}") == 1  # under the root, in a fraction
+    assert r"+\varepsilon}}" not in on_singular and on_singular.count(r"}+\varepsilon}") == 1
+
+
+def test_an_offset_of_all_channels_goes_with_each_patchs_own_mean():
+    assert nv.METHODS["patch_zca"]().about.invariances == frozenset()
+    for contrast in ("mean", "std"):
+        assert nv.METHODS["patch_zca"](contrast=contrast).about.invariances == {"offset"}
