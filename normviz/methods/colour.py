@@ -400,7 +400,7 @@ class GreyEdge(Method):
 
         if self.order == 1:
             across, down = slope(smooth, 1, 0), slope(smooth, 0, 1)
-            size = cv2.magnitude(across, down)
+            size = np.sqrt(across**2 + down**2)
         else:
             mixed = slope(slope(smooth, 1, 0), 0, 1) / 4
             square = slope(smooth, 2, 0) ** 2 + 4 * mixed**2 + slope(smooth, 0, 2) ** 2
