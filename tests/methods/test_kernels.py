@@ -90,3 +90,24 @@ def test_turned_is_the_matrix_at_each_pixel_across_blocks():
     matrix = rng.normal(size=(3, 4))
     expected = pixels @ matrix[:, :3].T + matrix[:, 3]
     np.testing.assert_allclose(kernels.turned(pixels, matrix), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_a_pair_a_channel_in_float32_is_taken_only_where_it_does_as_well():
+    photo = np.random.default_rng(5).integers(0, 256, (300, 301, 3), np.uint8)
+    assert photo.size >= kernels._MANY
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    gain, bias = 1 / (255 * std), -mean / std
+    done = kernels._in_float32(photo, gain, bias, None)
+    exact = photo * gain + bias
+    assert done.shape == photo.shape and done.dtype == np.float32
+    assert np.abs(done - exact).max() <= 2e-7 * np.abs(exact).max()
+    np.testing.assert_array_equal(kernels.affine(photo, gain, bias), done)
+    # In float32, 41 · 1/41 is 0.99999994: what must be 1 is looked up.
+    stretch = 1 / np.array([41.0, 83.0, 255.0])
+    assert kernels._in_float32(photo, stretch, np.zeros(3), None) is None
+    stretched = kernels.affine(photo, stretch, np.zeros(3))
+    assert (stretched[photo[..., 0] == 41, 0] == 1).all()
+    # A channel that is made flat, and a bias far outside, are looked up.
+    assert kernels._in_float32(photo, np.array([1.0, 0, 1]), np.zeros(3), None) is None
+    far = kernels.affine(photo, np.array([1e-9, 2e-9, 3e-9]), np.full(3, 0.3))
+    np.testing.assert_allclose(far, 0.3, rtol=3e-6)
