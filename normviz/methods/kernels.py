@@ -123,10 +123,10 @@ def _tiles(
     levels = _LEVELS[low : high + 1, np.newaxis]
     exact = levels * gain + bias
     # x − centre is a small number: less is lost than in gain · x + bias.
-    centre, factor = -np.float32(np.divide(bias, gain)), np.float32(gain)
+    centre, factor = -np.divide(bias, gain).astype(np.float32), np.array(gain, np.float32)
     if not np.isfinite(centre).all():
         return None
-    tried = (np.float32(levels) - centre) * factor
+    tried = (levels.astype(np.float32) - centre) * factor
     whole = np.abs(exact - np.rint(exact)) <= _WHOLE
     near = np.abs(tried - exact).max() <= _NEAR * np.abs(exact).max()
     if not near or (tried[whole] != np.rint(exact[whole])).any():
