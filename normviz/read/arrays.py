@@ -15,7 +15,7 @@ import numpy as np
 from normviz.errors import ReadError, ShapeError
 from normviz.images import BYTE_RANGE, UNIT_RANGE, WORD_RANGE, Image, ValueRange, image_of
 from normviz.read.limits import Limits
-from normviz.read.source import Run
+from normviz.read.source import Origin, Run
 
 CHANNEL_COUNTS = (1, 3, 4)
 FLAT_LENGTHS = (64, 784, 1024, 3072)
@@ -45,6 +45,7 @@ class ArrayRun(Run):
     lone: bool = False
     labels: Sequence[str] | None = None
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     @property
     def held(self) -> int:  # type: ignore[override]
