@@ -69,6 +69,10 @@ class Files(Sequence[Source]):
         """Return the folder, the name and the size of one file."""
         return self.folders[self._folder[index]], self._names[index], self._sizes[index]
 
+    def numbered(self) -> Iterator[tuple[int, str, int]]:
+        """Yield the folder's number, the name and the size of every file."""
+        return zip(self._folder, self._names, self._sizes, strict=True)
+
     def label(self, index: int) -> str | None:
         """Return the label that a list gave to the file."""
         return None if self._labels is None else self._label_names[self._labels[index]]

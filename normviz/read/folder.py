@@ -22,8 +22,7 @@ def _list_images(source: Source, limits: Limits, member: str | None) -> Listing:
     files = Files(source.name, str(source.path))
     real_root = source.path.resolve()
     for folder, entry in walk(str(source.path), listing.problems):
-        path = Path(entry.path)
-        if entry.is_symlink() and not _stays_inside(path, real_root):
+        if entry.is_symlink() and not _stays_inside(Path(entry.path), real_root):
             listing.problems.append(_link(entry.path))
             continue
         try:

@@ -6,6 +6,7 @@ which members are looked at, so that no member is unpacked for nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -46,6 +47,7 @@ KINDS: tuple[Kind, ...] = (
 
 BY_KEY = {kind.key: kind for kind in KINDS}
 GATHERING = ("folder", "pattern", "list")
+_IMAGE_SUFFIXES = frozenset(image.SUFFIXES)
 HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
 
@@ -181,8 +183,12 @@ def _inside(
     images: list[int] = []
     others: list[tuple[Kind, Source]] = []
     skipped = hidden = unpacked = held = tars = 0
-    for at, source in enumerate(sources):
-        if is_hidden(source.inner):
+    unclear: Sequence[int] = range(len(sources))
+    if isinstance(sources, Files):
+        images, unclear = _plain_images(sources, limits, opens)
+    for at in unclear:
+        source = sources[at]
+        if is_hidden(source.inner[-1:] if opens else source.inner):
             hidden += 1
             continue
         kind = kind_by_name(source)
@@ -207,7 +213,7 @@ def _inside(
             if found.path == name:
                 raise
             total.problems.append(Problem.of(found))
-    _add_files(total, _some(sources, images), limits)
+    _add_files(total, _some(sources, sorted(images)), limits)
     _label_by_folder(total)
     for kind, source in others:
         try:
@@ -229,6 +235,26 @@ def _inside(
             plural = "s" if count != 1 else ""
             total.notes.append(f"{name}: {count:,} {what} file{plural} passed over")
     return _paired(total)
+
+
+def _plain_images(files: Files, limits: Limits, opens: bool) -> tuple[list[int], list[int]]:
+    """Return which files are images without a doubt, and which have to be looked at one by one.
+
+    Ten times as fast as making a source of each, which counts where there are millions.
+    """
+    hidden = [not opens and is_hidden(place.split("/")) for place in files.folders]
+    images, unclear = [], []
+    for at, (number, name, size) in enumerate(files.numbered()):
+        if (
+            os.path.splitext(name)[1].lower() in _IMAGE_SUFFIXES
+            and (0 < size <= limits.max_bytes_per_file or size == -1)
+            and not hidden[number]
+            and name[0] != "."
+        ):
+            images.append(at)
+        else:
+            unclear.append(at)
+    return images, unclear
 
 
 def refuse_member(source: Source, kind: Kind | None, opens: bool = False) -> None:
