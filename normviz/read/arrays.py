@@ -56,7 +56,8 @@ class ArrayRun(Run):
             if base.base is None:
                 break
             base = base.base
-        return int(self.images.nbytes)
+        kept = base.nbytes if isinstance(base, np.ndarray) else self.images.nbytes
+        return int(min(kept, self.images.nbytes))
 
     def __len__(self) -> int:
         return int(self.images.shape[0])

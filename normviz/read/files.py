@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from normviz.read.remote import scheme_of
+from normviz.read.remote import is_web, scheme_of, without_secret
 from normviz.read.source import Source, shown
 
 
@@ -108,5 +108,8 @@ class Files(Sequence[Source]):
             said, place = shown(under), under
         label = self.label(index)
         if scheme_of(place):
+            if is_web(place):
+                parts = (*parts[:-1], parts[-1].partition("?")[0])
+            said = without_secret(said)
             return Source(said, size, address=place, inner=parts, label=label)
         return Source(said, size, path=Path(place), inner=parts, label=label)

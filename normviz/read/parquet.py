@@ -2,7 +2,7 @@
 
 The images are a column of ``struct{bytes, path}`` or of plain bytes, the labels a column of text
 or whole numbers, which the ``huggingface`` entry of the schema may give names to. Only the two
-columns are read, a few rows at a time.
+columns are read, row by row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from normviz.read.remote import BLOCK, error_text
 from normviz.read.source import Kind, Listing, Origin, Run, Source, shown
 
 MAGIC = b"PAR1"
-ROWS_AT_ONCE = 8
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "category", "cls", "y")
 IMAGE_NAMES = ("image", "img", "images", "jpg", "png", "picture", "photo", "image_bytes", "bytes")
 DAMAGED = "Write it again, or download it again if it was cut off"
@@ -43,30 +42,27 @@ class _Reader:
 
     def __init__(self, file: Any, columns: Columns) -> None:
         self._file, self._columns = file, columns
-        self._group = -1
+        self._group, self._next = -1, 0
         self._rows: Iterator[Any] = iter(())
-        self._batch: Any = None
-        self._start = self._end = 0
 
     def row(self, group: int, row: int) -> tuple[Any, Any]:
         """Return the image's bytes and the label as they are stored."""
-        if group != self._group or row < self._start:
+        if group != self._group or row < self._next:
             named = [name for name in (self._columns.image, self._columns.label) if name]
+            # One row at a time: many rows may share one large value, which each would copy.
             self._rows = self._file.iter_batches(
-                ROWS_AT_ONCE, row_groups=[group], columns=named, use_threads=False
+                1, row_groups=[group], columns=named, use_threads=False
             )
-            self._group, self._start, self._end = group, 0, 0
-        while row >= self._end:
-            self._batch = next(self._rows)
-            self._start, self._end = self._end, self._end + self._batch.num_rows
-        at = row - self._start
-        picture = self._batch.column(self._columns.image)
+            self._group, self._next = group, 0
+        while self._next <= row:
+            found = next(self._rows)
+            self._next += 1
+        data = found.column(self._columns.image)[0].as_py()
         if self._columns.is_struct:
-            picture = picture.field("bytes") if picture[at].is_valid else None
-        data = picture[at].as_py() if picture is not None else None
+            data = None if data is None else data["bytes"]
         if self._columns.label is None:
             return data, None
-        return data, self._batch.column(self._columns.label)[at].as_py()
+        return data, found.column(self._columns.label)[0].as_py()
 
     def labels(self) -> list[Any]:
         return self._file.read(columns=[self._columns.label]).column(0).to_pylist()

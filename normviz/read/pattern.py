@@ -61,7 +61,7 @@ def is_pattern(text: str) -> bool:
     """Tell a name that stands for several; a question mark in a web address is none."""
     if _BRACES.search(text):
         return True
-    return "*" in text if remote.is_web(text) else _MAGIC.search(text) is not None
+    return "*" in text.partition("?")[0] if remote.is_web(text) else _MAGIC.search(text) is not None
 
 
 def of_pattern(text: str) -> Source:

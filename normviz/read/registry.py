@@ -7,9 +7,13 @@ which members are looked at, so that no member is unpacked for nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
+
+import numpy as np
 
 from normviz.errors import LimitError, ReadError
 from normviz.read import (
@@ -48,6 +52,7 @@ KINDS: tuple[Kind, ...] = (
 BY_KEY = {kind.key: kind for kind in KINDS}
 GATHERING = ("folder", "pattern", "list")
 _IMAGE_SUFFIXES = frozenset(image.SUFFIXES)
+ANSWERS_AT_ONCE = 16
 HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin")
 
 
@@ -130,7 +135,14 @@ def _give_origin(listing: Listing, kind: Kind, source: Source, member: str | Non
 
 
 def _sketched(run: Run) -> Run:
-    return MemberRun.of(run) if isinstance(run, FileRun) and run.origin is not None else run
+    if run.origin is None:
+        return run
+    if isinstance(run, FileRun):
+        return MemberRun.of(run)
+    if isinstance(run, ArrayRun) and run.origin.source.address:
+        # What was fetched to be looked at is not kept: a view of one element has its shape.
+        return replace(run, images=np.broadcast_to(run.images.dtype.type(0), run.images.shape))
+    return run
 
 
 def _is_stream(source: Source, among_others: bool = False) -> bool:
@@ -215,19 +227,20 @@ def _inside(
             total.problems.append(Problem.of(found))
     _add_files(total, _some(sources, sorted(images)), limits)
     _label_by_folder(total)
-    for kind, source in others:
-        try:
-            if sketch and kind is archive.KIND and _is_stream(source, tars > 1):
-                total.runs.append(ShardRun(source))
+    with _ahead(others, limits, sketch, tars > 1) as opened:
+        for kind, source in others:
+            try:
+                in_memory = source.fetch is not None or (
+                    source.address and kind not in (archive.KIND, parquet.KIND)
+                )
+                if in_memory and held + source.size > limits.max_memory_bytes:
+                    limits.refuse_memory(source.name, held + source.size)
+                listing = opened(kind, source)
+            except ReadError as error:
+                total.problems.append(Problem.of(error))
                 continue
-            if source.fetch is not None and held + source.size > limits.max_memory_bytes:
-                limits.refuse_memory(source.name, held + source.size)
-            listing = open_as(kind, source, limits, None, sketch)
-        except ReadError as error:
-            total.problems.append(Problem.of(error))
-            continue
-        held += sum(run.held for run in listing.runs)
-        _extend(total, listing)
+            held += sum(run.held for run in listing.runs)
+            _extend(total, listing)
     if opens:
         _label_by_folder(total)
     for count, what in ((hidden, "hidden"), (skipped, "other")):
@@ -235,6 +248,38 @@ def _inside(
             plural = "s" if count != 1 else ""
             total.notes.append(f"{name}: {count:,} {what} file{plural} passed over")
     return _paired(total)
+
+
+@contextmanager
+def _ahead(
+    others: Sequence[tuple[Kind, Source]], limits: Limits, sketch: bool, several_tars: bool
+) -> Iterator[Callable[[Kind, Source], Listing]]:
+    """Give a function that opens one source; those far away are opened ahead, some at a time.
+
+    Thousands of tables or archives on a server would else wait for one answer after the other.
+    """
+
+    def opened(kind: Kind, source: Source) -> Listing:
+        if sketch and kind is archive.KIND and _is_stream(source, several_tars):
+            return Listing(runs=[ShardRun(source)])
+        return open_as(kind, source, limits, None, sketch)
+
+    far = [(k, s) for k, s in others if s.address and k in (archive.KIND, parquet.KIND)]
+    if len(far) < 2:
+        yield opened
+        return
+    with ThreadPoolExecutor(ANSWERS_AT_ONCE) as pool:
+        coming = {source.address: pool.submit(opened, kind, source) for kind, source in far}
+        try:
+            yield (
+                lambda kind, source: (
+                    coming[source.address].result()
+                    if source.address in coming
+                    else opened(kind, source)
+                )
+            )
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _plain_images(files: Files, limits: Limits, opens: bool) -> tuple[list[int], list[int]]:

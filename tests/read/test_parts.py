@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,28 @@ def rows(images: Iterator[Image | Problem] | Photos) -> list[Row]:
 def all_images(parts: Parts) -> Iterator[Image | Problem]:
     for part in parts:
         yield from part.images()
+
+
+HELD = """
+import sys
+from normviz.read import parts_of
+def held():
+    with open("/proc/self/status") as status:
+        return max(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
+before = held()
+parts = parts_of(sys.argv[1], seed=1)
+print(sum(1 for _ in parts[0].images()), held() - before)
+"""
+PEAK = HELD.replace("RssAnon", "VmHWM")
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory read on Linux")
+
+
+def in_a_process(code: str, *given: str) -> list[int]:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=root, capture_output=True, text=True, check=True
+    )
+    return [int(word) for word in done.stdout.split()]
 
 
 def test_the_list_of_kinds_is_whole(made):
@@ -331,21 +354,37 @@ def test_a_single_unreadable_source_raises_as_in_read(tmp_path):
     assert (len(parts_of([])), parts_of([]).total, list(parts_of([]))) == (0, 0, [])
 
 
+@linux
 def test_an_array_on_disk_is_mapped_and_not_read(tmp_path):
     np.save(tmp_path / "big.npy", np.lib.stride_tricks.as_strided(
         np.zeros(1, np.uint8), (3000, 100, 100, 3), (0, 0, 0, 0)))  # fmt: skip
-    code = (
-        "import sys; from normviz.read import parts_of\n"
-        "def held():\n"
-        "    lines = open('/proc/self/status')\n"
-        "    return next(int(line.split()[1]) for line in lines if line.startswith('RssAnon'))\n"
-        "before = held(); parts = parts_of(sys.argv[1], seed=1)\n"
-        "print(sum(1 for _ in parts[0].images()), held() - before)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "big.npy")],
-        cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    count, kilobytes = map(int, done.stdout.split())
+    count, kilobytes = in_a_process(HELD, str(tmp_path / "big.npy"))
     assert count == 64
     assert kilobytes < 20_000  # the array has 90 MB
+
+
+@linux
+def test_a_shard_is_never_held(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    photo = encoded(noise, "BMP")
+    counts, peaks = [], []
+    for number in (10, 200):
+        members = {f"{i}.bmp": photo for i in range(number)}
+        (tmp_path / f"{number}.tar.gz").write_bytes(tarred(members, "gz"))
+        count, peak = in_a_process(PEAK, f"{tmp_path}/{number}.tar.gz")
+        counts.append(count)
+        peaks.append(peak)
+    assert counts == [10, 200]
+    assert peaks[1] < peaks[0] + 10_000  # kB; the larger one unpacks to 96 MB
+
+
+def test_a_listed_file_takes_little_memory(tmp_path):
+    root = write(tmp_path, {f"c{i % 5}/photo_{i:09}.jpg": b"x" for i in range(3000)})
+    parts_of(root)
+    tracemalloc.start()
+    parts = parts_of(root, seed=1)
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert parts.total == 3000
+    assert held / 3000 < 200
+    assert peak / 3000 < 400
