@@ -270,14 +270,13 @@ def _ahead(
         return
     with ThreadPoolExecutor(ANSWERS_AT_ONCE) as pool:
         coming = {source.address: pool.submit(opened, kind, source) for kind, source in far}
+
+        def answer(kind: Kind, source: Source) -> Listing:
+            waiting = coming.get(source.address)
+            return opened(kind, source) if waiting is None else waiting.result()
+
         try:
-            yield (
-                lambda kind, source: (
-                    coming[source.address].result()
-                    if source.address in coming
-                    else opened(kind, source)
-                )
-            )
+            yield answer
         finally:
             pool.shutdown(cancel_futures=True)
 
