@@ -6,11 +6,14 @@ out. Members that climb out, lead elsewhere or are encrypted are named and passe
 
 from __future__ import annotations
 
+import json
 import stat
 import tarfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -22,18 +25,70 @@ from normviz.read.source import Kind, Listing, Problem, Source, shown
 ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 STEP = 64 * 1024
 TAR_HEADER_BYTES = 16 * 2**20
+ENTRY_BYTES = 1024
+LABEL_BYTES = 2**20
 DAMAGED = "Pack it again, or download it again if it was cut off"
 
 
 def open_zip(source: Source, limits: Limits) -> zipfile.ZipFile:
-    """Open a zip after counting its entries, so that a hostile directory costs no memory."""
+    """Open a zip; its entries are counted first, so that a hostile directory costs no memory."""
     refuse_size(source, limits)
-    with source.open() as stream:
-        _refuse_zip_entries(stream, source.name, limits)
+    stream = source.open()
     try:
-        return zipfile.ZipFile(source.path if source.path is not None else source.open())
+        return _Zip(_ZipStream(stream, source.name, limits))
+    except ReadError:
+        stream.close()
+        raise
     except Exception as error:  # zipfile raises many types on damaged files
+        stream.close()
         raise ReadError(source.name, f"the zip is damaged ({_text(error)})", DAMAGED) from None
+
+
+class _ZipStream:
+    """What zipfile reads from: the directory, which it takes in one read, is looked at before."""
+
+    def __init__(self, stream: BinaryIO, name: str, limits: Limits) -> None:
+        self._stream, self._name, self._limits = stream, name, limits
+        self._counts = True
+
+    def stop_counting(self) -> None:
+        self._counts = False
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._counts:
+            return self._stream.read(size)
+        most = self._limits.max_files_per_archive
+        if size > most * ENTRY_BYTES:
+            raise _too_many(self._name, self._limits)
+        data = self._stream.read(size)
+        # Every entry starts with this mark, so their count bounds the entries from above.
+        if data.count(b"PK\x01\x02") > most:
+            raise _too_many(self._name, self._limits)
+        return data
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        return self._stream.seek(position, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class _Zip(zipfile.ZipFile):
+    def __init__(self, stream: _ZipStream) -> None:
+        super().__init__(stream)  # type: ignore[arg-type]
+        stream.stop_counting()
+        self._under = stream
+
+    def close(self) -> None:
+        super().close()
+        if hasattr(self, "_under"):
+            self._under.close()
 
 
 def refuse_size(source: Source, limits: Limits) -> None:
@@ -45,18 +100,6 @@ def refuse_size(source: Source, limits: Limits) -> None:
             f"{size_text(limits.max_unpacked_bytes)}",
             "Split it, or raise NORMVIZ_MAX_UNPACKED_BYTES",
         )
-
-
-def _refuse_zip_entries(stream: BinaryIO, name: str, limits: Limits) -> None:
-    # Every entry of the directory starts with this mark, so their count bounds the entries from
-    # above, whatever the zip says itself.
-    mark, count, rest = b"PK\x01\x02", 0, b""
-    while block := stream.read(2**20):
-        block = rest + block
-        count += block.count(mark)
-        rest = block[-3:]
-        if count > limits.max_files_per_archive:
-            raise _too_many(name, limits)
 
 
 def _too_many(name: str, limits: Limits) -> LimitError:
@@ -141,7 +184,8 @@ class _Members:
 
     def __init__(self, name: str, limits: Limits) -> None:
         self.name, self.limits = name, limits
-        self.listing = Listing(inside=[])
+        self.inside: list[Source] = []
+        self.listing = Listing(inside=self.inside)
         self._seen: set[tuple[str, ...]] = set()
         self._count = 0
 
@@ -170,12 +214,11 @@ class _Members:
             self.refuse(error)
             return
         self._seen.add(parts)
-        assert self.listing.inside is not None
-        self.listing.inside.append(Source(path, size, fetch=fetch, inner=parts))
+        self.inside.append(Source(path, size, fetch=fetch, inner=parts))
 
 
 def _list_zip(source: Source, limits: Limits) -> Listing:
-    source = source.in_memory(limits)
+    source = source.seekable(limits)
     bundle = open_zip(source, limits)
     members = _Members(source.name, limits)
     for info in bundle.infolist():
@@ -210,16 +253,20 @@ def _not_a_file(path: str, what: str) -> ReadError:
     )
 
 
-class _TarStream:
+class TarStream:
     """What tarfile reads headers from: single reads stay small, whatever a header declares."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, source: Source, limits: Limits) -> None:
+        refuse_size(source, limits)
+        form = form_of(source.head())
+        self.name = source.name
+        self.packed = Inflated(source.open(), form, source.name, limits) if form else None
+        self._stream: BinaryIO = self.packed or source.open()  # type: ignore[assignment]
 
     def read(self, size: int) -> bytes:
         if size > TAR_HEADER_BYTES:
             raise LimitError(
-                self._name, f"the archive has a header of {size_text(size)}", "Pack it again"
+                self.name, f"the archive has a header of {size_text(size)}", "Pack it again"
             )
         return self._stream.read(size)
 
@@ -229,59 +276,131 @@ class _TarStream:
     def tell(self) -> int:
         return self._stream.tell()
 
+    def close(self) -> None:
+        self._stream.close()
+
+    def member(self, path: str, offset: int, size: int) -> bytes:
+        """Return the bytes of a member, in small steps; raises :class:`ReadError` with its path."""
+        data = bytearray()
+        try:
+            self._stream.seek(offset)
+            while len(data) < size:
+                block = self._stream.read(min(STEP, size - len(data)))
+                if not block:
+                    raise ReadError(path, "the archive ends in the middle of it", DAMAGED)
+                data += block
+        except ReadError as error:
+            raise ReadError(path, error.reason, error.remedy) from None
+        except (OSError, ValueError) as error:
+            raise ReadError(path, f"it cannot be read ({_text(error)})", DAMAGED) from None
+        return bytes(data)
+
 
 def _list_tar(source: Source, limits: Limits) -> Listing:
-    source = source.in_memory(limits)
-    refuse_size(source, limits)
-    form = form_of(source.head())
-    packed = Inflated(source.open(), form, source.name, limits) if form else None
-    stream: BinaryIO = packed or source.open()  # type: ignore[assignment]
+    source = source.seekable(limits)
+    stream = TarStream(source, limits)
+    # One stream is kept for a packed or a remote tar: reading on is cheap, going back starts over.
+    kept = stream if stream.packed is not None or source.address else None
     lock = threading.Lock()
     members = _Members(source.name, limits)
+    sample = Sample()
 
     def content(path: str, offset: int, size: int) -> bytes:
         limits.refuse_file_bytes(path, size)
-        # One stream is kept for a packed tar: reading on is cheap, going back starts over.
-        with lock:
-            try:
-                if packed is not None:
-                    packed.seek(offset)
-                    data = _exactly(packed, size)
-                else:
-                    with source.open() as plain:
-                        plain.seek(offset)
-                        data = plain.read(size)
-            except ReadError as error:
-                raise ReadError(path, error.reason, error.remedy) from None
-            except (OSError, ValueError) as error:
-                raise ReadError(path, f"it cannot be read ({_text(error)})", DAMAGED) from None
-        if len(data) < size:
-            raise ReadError(path, "the archive ends in the middle of it", DAMAGED)
-        return data
+        if kept is not None:
+            with lock:
+                return kept.member(path, offset, size)
+        with closing(TarStream(source, limits)) as plain:
+            return plain.member(path, offset, size)
 
+    def finish() -> None:
+        label = sample.label
+        if label is not None:
+            for at in range(first, len(members.inside)):
+                members.inside[at] = replace(members.inside[at], label=label)
+
+    first = 0
     try:
-        _list_tar_members(_TarStream(stream, source.name), members, content)
+        for entry in tar_entries(stream, limits):
+            if isinstance(entry, ReadError):
+                members.refuse(entry)
+                continue
+            if not sample.holds(entry.name):
+                finish()
+                sample, first = Sample(entry.name), len(members.inside)
+            path, offset, size = members.path(entry.name), entry.offset_data, entry.size
+            if sample.is_label(entry.name, size):
+                try:
+                    sample.take(entry.name, stream.member(path, offset, size))
+                except ReadError as error:
+                    members.refuse(error)
+                continue
+
+            def fetch(path: str = path, offset: int = offset, size: int = size) -> bytes:
+                return content(path, offset, size)
+
+            members.add(entry.name, size, fetch)
+        finish()
     finally:
-        if packed is None:
+        if kept is None:
             stream.close()
     members.listing.held = source.held
     return members.listing
 
 
-def _exactly(stream: Inflated, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        block = stream.read(min(STEP, size - len(data)))
-        if not block:
-            break
-        data += block
-    return bytes(data)
+class Sample:
+    """Consecutive members of one name up to its first dot, as WebDataset writes them.
+
+    The label is what ``key.cls`` holds, else the ``"label"`` of ``key.json``.
+
+    >>> sample = Sample("0/a.jpg")
+    >>> sample.take("0/a.cls", b"7")
+    >>> sample.holds("0/a.seg.png"), sample.holds("0/b.jpg"), sample.label
+    (True, False, '7')
+    """
+
+    def __init__(self, raw: str = "") -> None:
+        self._key, _ = _key_and_ending(raw)
+        self._said: dict[str, str] = {}
+
+    @property
+    def label(self) -> str | None:
+        return self._said.get("cls", self._said.get("json"))
+
+    def holds(self, raw: str) -> bool:
+        return _key_and_ending(raw)[0] == self._key
+
+    def is_label(self, raw: str, size: int) -> bool:
+        return _key_and_ending(raw)[1] in ("cls", "json") and size <= LABEL_BYTES
+
+    def take(self, raw: str, data: bytes) -> None:
+        """Read the label from one member, if it holds one."""
+        ending = _key_and_ending(raw)[1]
+        text = data.decode("utf-8", "backslashreplace").strip()
+        if ending == "json":
+            try:
+                found = json.loads(text)
+                found = found.get("label") if isinstance(found, dict) else None
+            except (ValueError, RecursionError):
+                found = None
+            text = str(found) if isinstance(found, (str, int)) else ""
+        if text:
+            self._said[ending] = shown(text)
 
 
-def _list_tar_members(
-    stream: _TarStream, members: _Members, content: Callable[[str, int, int], bytes]
-) -> None:
-    name, found = members.name, 0
+def _key_and_ending(raw: str) -> tuple[str, str]:
+    folder, _, name = raw.rpartition("/")
+    key, _, ending = name.partition(".")
+    return f"{folder}/{key}", ending.lower()
+
+
+def tar_entries(stream: TarStream, limits: Limits) -> Iterator[tarfile.TarInfo | ReadError]:
+    """Yield the header of every regular file of a tar, and an error for what is refused.
+
+    Where the archive is damaged the last thing yielded is the error that says so. Raises
+    :class:`LimitError` for too many members and :class:`ReadError` for what is no tar at all.
+    """
+    name, found = stream.name, 0
     try:
         tar = tarfile.TarFile(fileobj=stream)  # type: ignore[arg-type]
     except ReadError:
@@ -295,35 +414,32 @@ def _list_tar_members(
         except LimitError:
             raise
         except Exception as error:
-            members.refuse(_tar_ends(name, found, _text(error)))
+            yield _tar_ends(name, found, _text(error))
             return
         if info is None:
             break
         tar.members = []  # type: ignore[attr-defined]  # tarfile would keep every header
         found += 1
-        members.count()
-        path = members.path(info.name)
+        if found > limits.max_files_per_archive:
+            raise _too_many(name, limits)
+        path = f"{name}/{shown(info.name)}"
         if info.isdir():
             continue
         if info.issym() or info.islnk():
-            members.refuse(_not_a_file(path, "a symbolic link" if info.issym() else "a hard link"))
+            yield _not_a_file(path, "a symbolic link" if info.issym() else "a hard link")
         elif not info.isreg() or info.issparse():
-            members.refuse(_not_a_file(path, "a sparse file" if info.issparse() else ""))
+            yield _not_a_file(path, "a sparse file" if info.issparse() else "")
         else:
-
-            def fetch(path: str = path, offset: int = info.offset_data, size: int = info.size):
-                return content(path, offset, size)
-
-            members.add(info.name, info.size, fetch)
+            yield info
     try:
         stream.seek(tar.offset)
         end = stream.read(tarfile.BLOCKSIZE)
     except ReadError as error:
-        members.refuse(_tar_ends(name, found, error.reason))
+        yield _tar_ends(name, found, error.reason)
         return
     if end.strip(b"\0"):
         # tarfile takes a damaged header for the end of the archive.
-        members.refuse(_tar_ends(name, found, "a header in it is wrong"))
+        yield _tar_ends(name, found, "a header in it is wrong")
 
 
 def _tar_ends(name: str, found: int, reason: str) -> ReadError:
@@ -349,6 +465,12 @@ def _recognises(source: Source, head: bytes) -> bool:
     )
 
 
+def is_tar_by_name(source: Source) -> bool:
+    """Tell a tar by the ending of its name; a lone ``.gz`` may be anything."""
+    return source.stem.endswith(TAR_SUFFIXES)
+
+
+TAR_SUFFIXES = (".tar", ".tgz", ".tbz2", ".txz", *(f".tar.{form}" for form in FORMS))
 SUFFIXES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", *(f".{form}" for form in FORMS))
 KIND = Kind(
     "archive",

@@ -15,7 +15,7 @@ import numpy as np
 from normviz.errors import ReadError, ShapeError
 from normviz.images import BYTE_RANGE, UNIT_RANGE, WORD_RANGE, Image, ValueRange, image_of
 from normviz.read.limits import Limits
-from normviz.read.source import Run
+from normviz.read.source import Origin, Run
 
 CHANNEL_COUNTS = (1, 3, 4)
 FLAT_LENGTHS = (64, 784, 1024, 3072)
@@ -45,6 +45,7 @@ class ArrayRun(Run):
     lone: bool = False
     labels: Sequence[str] | None = None
     notes: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     @property
     def held(self) -> int:  # type: ignore[override]
@@ -55,7 +56,8 @@ class ArrayRun(Run):
             if base.base is None:
                 break
             base = base.base
-        return int(self.images.nbytes)
+        kept = base.nbytes if isinstance(base, np.ndarray) else self.images.nbytes
+        return int(min(kept, self.images.nbytes))
 
     def __len__(self) -> int:
         return int(self.images.shape[0])

@@ -25,8 +25,9 @@ import PIL.TiffImagePlugin
 from normviz.errors import LimitError, ReadError
 from normviz.images import WORD_RANGE, Image, ValueRange
 from normviz.read.arrays import checked_image, extent, float_range
+from normviz.read.files import Files
 from normviz.read.limits import Limits
-from normviz.read.source import Kind, Listing, Run, Source, shown
+from normviz.read.source import Kind, Listing, Origin, Run, Source, shown
 from normviz.read.unsupported import RAW_SUFFIXES, refusal
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -496,10 +497,19 @@ class FileRun(Run):
     sources: Sequence[Source]
     limits: Limits
     labels: Sequence[str | None]
+    origin: Origin | None = None
 
     @property
     def held(self) -> int:  # type: ignore[override]
+        if isinstance(self.sources, Files):
+            return 0
         return sum(source.held for source in self.sources)
+
+    def folder_names(self) -> Iterator[str | None]:
+        """Yield the name of the folder that each file lies in, None at the root."""
+        if isinstance(self.sources, Files):
+            return self.sources.folder_names()
+        return (s.inner[-2] if len(s.inner) > 1 else None for s in self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)

@@ -81,6 +81,11 @@ class Photos:
                 continue
             yield index, image
 
+    @property
+    def runs(self) -> list[Run]:
+        """The runs of consecutive images of one origin that make up the collection."""
+        return list(self._runs)
+
     def path(self, index: int) -> str:
         """Return where image ``index`` comes from, without decoding it."""
         run, at = self._place(index % len(self))

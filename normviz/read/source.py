@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from normviz.errors import ReadError
 from normviz.images import Image
+from normviz.read import remote
 from normviz.read.limits import Limits
 
 HEAD_BYTES = 1024
@@ -40,10 +42,13 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A file by name, wherever its bytes are: on disk, in memory, or a member of an archive.
+    """A file by name, wherever its bytes are: on disk, in memory, far away, or in an archive.
 
     ``name`` is what a visitor is shown; ``inner`` the names of the folders and the file below the
     root of its container, from which labels come; ``fetch`` unpacks a member of an archive.
+    ``address`` is opened through fsspec. ``kind`` is the key of its kind where the way in which it
+    was given decides that (a pattern, a list); ``label`` what its container says of it.
+    A ``size`` of −1 is not known.
     """
 
     name: str
@@ -52,12 +57,15 @@ class Source:
     data: bytes | None = None
     fetch: Callable[[], bytes] | None = None
     inner: tuple[str, ...] = ()
+    address: str = ""
+    kind: str = ""
+    label: str | None = None
 
     @property
     def suffix(self) -> str:
         """The lower-case ending of the file's name, dot included."""
-        last = self.inner[-1] if self.inner else self.name
-        return Path(last.lower()).suffix
+        ending = os.path.splitext(self.stem)[1]
+        return ending if len(ending) > 1 else ""
 
     @property
     def stem(self) -> str:
@@ -76,10 +84,14 @@ class Source:
                 return self.path.open("rb")
             except OSError as error:
                 raise _unreadable(self.name, error) from None
+        if self.address:
+            return remote.opened(self.address, self.name)
         return io.BytesIO(self._in_memory())
 
     def head(self, size: int = HEAD_BYTES) -> bytes:
         """Return the first bytes of the file."""
+        if self.address:
+            return remote.content(self.address, self.name, size)
         if self.path is None:
             return self._in_memory()[:size]
         try:
@@ -91,6 +103,10 @@ class Source:
     def content(self, limits: Limits) -> bytes:
         """Return the whole file; refused first when it is larger than one file may be."""
         limits.refuse_file_bytes(self.name, self.size)
+        if self.address:
+            data = self._far(limits.max_bytes_per_file)
+            limits.refuse_file_bytes(self.name, len(data))
+            return data
         if self.path is None:
             return self._in_memory()
         try:
@@ -103,12 +119,20 @@ class Source:
         return data
 
     def in_memory(self, limits: Limits) -> Source:
-        """Return the same source with the bytes of an archive's member fetched into memory."""
+        """Return the same source with bytes that cannot be mapped from disk fetched into memory."""
         if self.path is not None or self.data is not None:
             return self
         limits.refuse_memory(self.name, self.size)
-        data = self._in_memory()
+        data = self._far(limits.max_memory_bytes) if self.address else self._in_memory()
+        limits.refuse_memory(self.name, len(data))
         return Source(self.name, len(data), data=data, inner=self.inner)
+
+    def seekable(self, limits: Limits) -> Source:
+        """Return the same source, fetched into memory when it cannot be read from any place."""
+        return self if self.address else self.in_memory(limits)
+
+    def _far(self, most: int) -> bytes:
+        return remote.content(self.address, self.name, self.size if self.size >= 0 else most + 1)
 
     def _in_memory(self) -> bytes:
         if self.data is not None:
@@ -117,10 +141,23 @@ class Source:
         return self.fetch()
 
 
+class Origin(NamedTuple):
+    """The file that gives a run again when it is opened elsewhere, and the run's first image there.
+
+    ``member`` is the array that was chosen of an ``.npz`` file.
+    """
+
+    source: Source
+    kind: str
+    first: int
+    member: str | None = None
+
+
 class Run:
     """Consecutive images of one origin, decoded one by one when they are asked for."""
 
     held = 0
+    origin: Origin | None
 
     def __len__(self) -> int:
         raise NotImplementedError
@@ -146,10 +183,14 @@ class LabelList:
 
 @dataclass
 class Listing:
-    """What one source holds: runs of images, or further sources inside, problems and notes."""
+    """What one source holds: runs of images, or further sources inside, problems and notes.
+
+    ``opens``: archives among ``inside`` are opened too, because they were named, not found.
+    """
 
     runs: list[Run] = field(default_factory=list)
-    inside: list[Source] | None = None
+    inside: Sequence[Source] | None = None
+    opens: bool = False
     label_lists: list[LabelList] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -199,6 +240,20 @@ def of_path(path: Path, name: str | None = None, inner: tuple[str, ...] = ()) ->
             name, "it is a device, pipe or socket, not a file", "Give a regular file or a folder"
         )
     return Source(name, found.st_size, path=path, inner=inner or (path.parent.name, path.name))
+
+
+def of_address(address: str, name: str | None = None) -> Source:
+    """Return the source for an address; ``file://`` is a path on this machine."""
+    local = remote.local_path(address)
+    if local is not None:
+        return of_path(Path(local), name)
+    name = shown(remote.without_secret(address)) if name is None else name
+    found = remote.find(address, name)
+    if found.is_folder:
+        return Source(name, 0, address=address, kind="folder")
+    plain = address.partition("?")[0] if remote.is_web(address) else address
+    inner = tuple(shown(part) for part in plain.rsplit("/", 2)[-2:])
+    return Source(name, found.size, address=address, inner=inner)
 
 
 def of_upload(name: str, data: bytes) -> Source:

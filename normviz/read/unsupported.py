@@ -44,7 +44,7 @@ _FOREIGN = {
         "an archive of a kind that is not opened here",
         "Pack the files as .zip or .tar.gz",
     ),
-    (".tfrecord", ".parquet", ".arrow", ".lmdb", ".rec"): (
+    (".tfrecord", ".arrow", ".lmdb", ".rec"): (
         "a table of records",
         "Save the images as .npz, or as files in a .zip",
     ),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import PIL.Image
+import pytest
 
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (5, 9, 3), dtype=np.uint8)
@@ -93,3 +95,39 @@ def grey_photo(value: int) -> bytes:
 
 
 BYTES_SET = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+
+
+def shard(samples: Mapping[str, Mapping[str, bytes]], form: str = "") -> bytes:
+    """A WebDataset shard: the members of each sample by key and ending, one after the other."""
+    members = {f"{key}.{end}": data for key, of in samples.items() for end, data in of.items()}
+    return tarred(members, form)
+
+
+def table(
+    values: list[int],
+    labels: list | None = None,
+    names: tuple[str, ...] = (),
+    rows_a_group: int = 100,
+    plain: bool = False,
+) -> bytes:
+    """A Parquet file of grey photos as Hugging Face writes it, or with plain bytes."""
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs pyarrow")
+    photos = [grey_photo(value) for value in values]
+    columns: dict = {"image": photos if plain else [{"bytes": p, "path": "a.png"} for p in photos]}
+    features: dict = {"image": {"_type": "Image"}}
+    if labels is not None:
+        columns["label"] = labels
+        features["label"] = {"_type": "ClassLabel", "names": list(names)} if names else {}
+    made = pyarrow.table(columns)
+    if not plain:
+        said = json.dumps({"info": {"features": features}})
+        made = made.replace_schema_metadata({"huggingface": said})
+    file = io.BytesIO()
+    parquet.write_table(made, file, row_group_size=rows_a_group)
+    return file.getvalue()
+
+
+def levels(images: Iterable) -> list[int]:
+    """The value of each photo that :func:`grey_photo` made."""
+    return [int(image.pixels[0, 0, 0]) for image in images]

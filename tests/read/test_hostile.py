@@ -33,6 +33,8 @@ from tests.read.making import (
     npz,
     png,
     png16,
+    shard,
+    table,
     tarred,
     zipped,
 )
@@ -62,6 +64,8 @@ VALID = {
     "a.tar.bz2": tarred(PHOTOS, "bz2"),
     "a.tar.xz": tarred(PHOTOS, "xz"),
     "a.bin": bytes(3073 * 2),
+    "w.tar": shard({"0": {"png": grey_photo(1), "json": b'{"label": "x"}', "cls": b"1"}}),
+    "a.parquet": table([1, 2, 3], [0, 1, 0], ("no", "yes"), 2),
 }
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -166,6 +170,10 @@ def bombs(folder: Path) -> dict[str, str]:
             "more than 100,000 files",
         ),
     }
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    zeros = pyarrow.table({"image": [bytes(2**20)] * 100})
+    parquet.write_table(zeros, folder / "bomb.parquet", compression="zstd", use_dictionary=False)
+    said["bomb.parquet"] = "archive bomb"
     for name, (data, what) in made.items():
         (folder / name).write_bytes(data)
         said[name] = what
@@ -174,6 +182,7 @@ def bombs(folder: Path) -> dict[str, str]:
 
 READ_ONE = """
 import sys
+import pyarrow.parquet  # a library's own size is no cost of a file
 from normviz.read import read
 
 def peak():

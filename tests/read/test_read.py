@@ -243,5 +243,5 @@ def test_limits_are_said_in_sentences():
 
 
 def test_every_kind_has_its_own_key_and_a_title():
-    assert len({kind.key for kind in KINDS}) == len(KINDS) == 8
+    assert len({kind.key for kind in KINDS}) == len(KINDS) == 11
     assert all(kind.title for kind in KINDS)
