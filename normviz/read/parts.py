@@ -362,8 +362,8 @@ def parts_of(
     >>> parts = parts_of(("five.npy", file.getvalue()), images_a_part=2)
     >>> len(parts), parts.total, parts.unit, [part.count for part in parts]
     (3, 5, 'image', [2, 2, 1])
-    >>> [image.path for image in parts[1].images()]
-    ['five.npy[2]', 'five.npy[3]']
+    >>> [(place, image.path) for place, image in parts[1].images()]
+    [(2, 'five.npy[2]'), (3, 'five.npy[3]')]
     """
     if not isinstance(images_a_part, int) or images_a_part < 1:
         raise ParameterError(f"images_a_part must be at least 1, got {images_a_part!r}.")
