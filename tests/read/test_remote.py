@@ -254,7 +254,7 @@ def test_the_end_of_an_address_may_be_a_query(web):
     assert (levels(photos), photos.labels) == ([9], [None])
     assert levels(read(f"{web}/stack.npy?token=1")) == list(range(7))
     assert levels(read(f"{web}/{{one.png,stack.npy}}?token=1")) == [9, *range(7)]
-    mixed = read(f"{web}/{{one.png?a=1,photos/cat/1.jpg,one.png}}")
+    mixed = read(f"{web}/{{one.png?a=1,notes.md,photos/cat/1.jpg,one.png}}")
     assert [path.removeprefix(web) for path in mixed.paths] == [
         "/one.png?a=1", "/photos/cat/1.jpg", "/one.png",
     ]  # fmt: skip
