@@ -310,7 +310,8 @@ def test_limits_hold_in_a_streamed_shard(tmp_path):
 def test_a_container_that_changed_or_went_away_is_said(tmp_path):
     write(tmp_path, {"a.zip": zipped(FILES), "b.npy": npy(STACK)})
     first, second = parts_of(tmp_path / "a.zip"), parts_of(tmp_path / "b.npy")
-    (tmp_path / "a.zip").write_bytes(zipped({"x.png": grey_photo(1)}))
+    assert [len(part.pieces) for part in (first[0], second[0])] == [1, 1]
+    (tmp_path / "a.zip").write_bytes(zipped({f"x/{name}": data for name, data in FILES.items()}))
     (tmp_path / "b.npy").unlink()
     assert [p.reason for p in first[0].images()] == ["it has changed since it was listed"]
     assert [p.reason for p in second[0].images()] == [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from normviz.errors import LimitError, ReadError
-from normviz.read import Limits, pattern, read, remote
+from normviz.read import Limits, parts_of, pattern, read, remote
 from normviz.read.pattern import expanded
 from tests.read.making import grey_photo, levels, npy, shard, zipped
 
@@ -148,3 +148,12 @@ def test_a_list_in_an_archive_or_folder_is_passed_over(root):
     assert levels(read(root / "a")) == [1, 2]
     photos = read(("s.zip", zipped({"1.png": grey_photo(5), "l.txt": b"/etc/passwd\n"})))
     assert (levels(photos), photos.problems) == ([5], [])
+
+
+def test_archives_of_one_class_each_are_labelled_together(tmp_path):
+    for at, name in enumerate(("cat", "dog")):
+        (tmp_path / f"{name}.zip").write_bytes(zipped({f"{name}/1.png": grey_photo(at)}))
+    assert read(f"{tmp_path}/*.zip").labels == ["cat", "dog"]
+    assert read([tmp_path / "cat.zip", tmp_path / "dog.zip"]).labels == ["cat", "dog"]
+    parts = parts_of(f"{tmp_path}/*.zip")
+    assert [image.label for image in parts[0].images()] == ["cat", "dog"]

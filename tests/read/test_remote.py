@@ -254,6 +254,10 @@ def test_the_end_of_an_address_may_be_a_query(web):
     assert (levels(photos), photos.labels) == ([9], [None])
     assert levels(read(f"{web}/stack.npy?token=1")) == list(range(7))
     assert levels(read(f"{web}/{{one.png,stack.npy}}?token=1")) == [9, *range(7)]
+    mixed = read(f"{web}/{{one.png?a=1,notes.md,photos/cat/1.jpg,one.png}}")
+    assert [path.removeprefix(web) for path in mixed.paths] == [
+        "/one.png?a=1", "/photos/cat/1.jpg", "/one.png",
+    ]  # fmt: skip
     assert levels(i for i in parts_of(f"{web}/w-0.tar?token=1")[0].images()) == [0, 1, 2, 3]
 
 
@@ -323,3 +327,19 @@ def test_tables_far_away_are_opened_several_at_a_time(memory):
         assert [p.path for p in parts.problems] == [f"{memory}/tables/10.parquet"]
     finally:
         storage.rm("/bucket/tables", recursive=True)
+
+
+def test_a_listing_that_leads_elsewhere_is_cut(monkeypatch):
+    class Liar:
+        def find(self, path: str, detail: bool) -> dict:
+            names = ("b/set/1.png", "b/set/../2.png", "c/3.png", "b/set2/4.png", "b/set/")
+            return {name: {"size": 1, "type": "file"} for name in names}
+
+    monkeypatch.setattr(remote, "_storage", lambda *_: (Liar(), "b/set"))
+    assert remote.listed("s3://b/set", "s3://b/set") == [("1.png", 1)]
+
+
+@pytest.mark.parametrize("where", ["memory", "s3", "web"])
+def test_no_more_is_fetched_than_asked_for(where, request):
+    root = request.getfixturevalue(where)
+    assert remote.content(f"{root}/set.zip", "x", 10) == OBJECTS["set.zip"][:10]
