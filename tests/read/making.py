@@ -14,6 +14,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from normviz.images import Image
+from normviz.read import Part, Problem
+
 RNG = np.random.default_rng(7)
 RGB = RNG.integers(0, 256, (5, 9, 3), dtype=np.uint8)
 GREY = RGB[:, :, 0].copy()
@@ -131,3 +134,8 @@ def table(
 def levels(images: Iterable) -> list[int]:
     """The value of each photo that :func:`grey_photo` made."""
     return [int(image.pixels[0, 0, 0]) for image in images]
+
+
+def found_in(part: Part) -> list[Image | Problem]:
+    """What a part holds, without the places."""
+    return [found for _, found in part.images()]

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from normviz.errors import ParameterError, ReadError
-from normviz.images import Image
+from normviz.images import Image, image_of
 from normviz.read import Limits, Part, Parts, Photos, Problem, parts_of, read
 from normviz.read import parts as parts_module
 from tests.read.making import (
     encoded,
+    found_in,
     grey_photo,
     idx,
     levels,
@@ -121,7 +122,7 @@ def rows(images: Iterator[Image | Problem] | Photos) -> list[Row]:
 
 def all_images(parts: Parts) -> Iterator[Image | Problem]:
     for part in parts:
-        yield from part.images()
+        yield from found_in(part)
 
 
 HELD = """
@@ -194,18 +195,18 @@ def test_a_seeded_part_is_a_sample_of_all_in_the_order_of_reading(made):
     paths = read(made["folder"]).paths
     for at, part in enumerate(parts):
         chosen = sorted(order[4 * at : 4 * at + 4])
-        assert [image.path for image in part.images()] == [paths[i] for i in chosen]
+        assert [image.path for image in found_in(part)] == [paths[i] for i in chosen]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "uploads"])
 @pytest.mark.parametrize("seed", [None, 3])
 def test_parts_travel(made, kind, seed):
     parts = parts_of(made[kind], 4, seed)
-    expected = [rows(part.images()) for part in parts]
+    expected = [rows(found_in(part)) for part in parts]
     copies = [pickle.loads(pickle.dumps(part)) for part in parts]
     assert copies == list(parts)
     assert [hash(part) for part in copies] == [hash(part) for part in parts]
-    assert [rows(part.images()) for part in copies] == expected
+    assert [rows(found_in(part)) for part in copies] == expected
     assert len({part.key for part in parts}) == len(parts)
     assert max(len(pickle.dumps(part)) for part in parts) < 4000
 
@@ -216,7 +217,7 @@ def test_parts_are_read_in_another_process(made, tmp_path):
     code = (
         "import pickle, sys; parts = pickle.load(open(sys.argv[1], 'rb'))\n"
         "for part in parts:\n"
-        "    for image in part.images(): print(image.path, getattr(image, 'label', 'problem'))"
+        "    for _, image in part.images(): print(image.path, getattr(image, 'label', 'problem'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "parts")],
@@ -283,7 +284,7 @@ def test_hostile_members_of_a_shard_are_refused(tmp_path):
     members = {"../../a.png": grey_photo(1), "/etc/b.png": grey_photo(2), "c.png": grey_photo(3)}
     write(tmp_path, {"1.tar": tarred(members, "", (link,)), "2.tar": wds(0)})
     (part, _) = parts_of(f"{tmp_path}/*.tar")
-    found = list(part.images())
+    found = list(found_in(part))
     assert levels(i for i in found if isinstance(i, Image)) == [3]
     assert [p.reason for p in found if isinstance(p, Problem)] == [
         "its name climbs out of the archive (..)",
@@ -298,7 +299,7 @@ def test_limits_hold_in_a_streamed_shard(tmp_path):
 
     def said(**limits: int) -> list[str]:
         part = parts_of(f"{tmp_path}/*.tar", limits=Limits(**limits))[0]
-        return [p.reason for p in part.images() if isinstance(p, Problem)]
+        return [p.reason for p in found_in(part) if isinstance(p, Problem)]
 
     assert said() == []
     assert "a file" in said(max_bytes_per_file=10_000)[0]
@@ -313,8 +314,8 @@ def test_a_container_that_changed_or_went_away_is_said(tmp_path):
     assert [len(part.pieces) for part in (first[0], second[0])] == [1, 1]
     (tmp_path / "a.zip").write_bytes(zipped({f"x/{name}": data for name, data in FILES.items()}))
     (tmp_path / "b.npy").unlink()
-    assert [p.reason for p in first[0].images()] == ["it has changed since it was listed"]
-    assert [p.reason for p in second[0].images()] == [
+    assert [p.reason for p in found_in(first[0])] == ["it has changed since it was listed"]
+    assert [p.reason for p in found_in(second[0])] == [
         "it cannot be opened (No such file or directory)"
     ]
 
@@ -332,7 +333,7 @@ def test_containers_are_opened_once_and_few_are_kept(tmp_path, monkeypatch):
     assert [Path(source.name).name for source in opened] == ["0.zip", "1.zip", "2.zip", "3.zip"]
     assert len(parts_module._kept) == 2
     os.utime(tmp_path / "3.zip", ns=(1, 1))
-    list(parts[-1].images())
+    list(found_in(parts[-1]))
     assert len(opened) == 5
 
 
@@ -341,7 +342,7 @@ def test_row_groups_are_not_cut_small_and_large_ones_are(tmp_path):
     assert [p.count for p in parts_of(tmp_path / "t.parquet", 4)] == [10, 10, 10]
     assert [p.count for p in parts_of(tmp_path / "t.parquet", 2)] == [2] * 15
     seeded = parts_of(tmp_path / "t.parquet", 4, seed=0)
-    assert sorted(levels(seeded[0].images())) in [list(range(at, at + 10)) for at in (0, 10, 20)]
+    assert sorted(levels(found_in(seeded[0]))) in [list(range(at, at + 10)) for at in (0, 10, 20)]
 
 
 def test_a_single_unreadable_source_raises_as_in_read(tmp_path):
@@ -389,3 +390,40 @@ def test_a_listed_file_takes_little_memory(tmp_path):
     assert parts.total == 3000
     assert held / 3000 < 200
     assert peak / 3000 < 400
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_every_image_knows_its_place_in_the_source(made, seed):
+    for name in ("folder", "mixed folder"):
+        parts = parts_of(made[name], images_a_part=4, seed=seed)
+        photos = read(made[name], on_problem="collect")
+        places = [place for part in parts for place, _ in part.images()]
+        assert sorted(places) == list(range(len(photos)))
+        for part in parts:
+            for place, image in part.images():
+                assert image.path == photos.path(place)
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+def test_halves_hold_the_same_images_down_to_one(made, seed):
+    def halved(part: Part) -> list[Part]:
+        halves = part.halves()
+        return [part] if len(halves) == 1 else [one for half in halves for one in halved(half)]
+
+    for name in ("folder", "mixed folder"):
+        for part in parts_of(made[name], images_a_part=5, seed=seed):
+            singles = halved(part)
+            assert len(singles) == part.count and len({one.key for one in singles}) == part.count
+            found = [(place, image.path) for one in singles for place, image in one.images()]
+            assert found == [(place, image.path) for place, image in part.images()]
+            assert all(one.count == 1 for one in singles)
+
+
+def test_images_in_memory_are_a_source():
+    images = [image_of(np.full((2, 2), level, np.uint8), path=f"{level}") for level in range(5)]
+    parts = parts_of(images, images_a_part=2, seed=1)
+    assert parts.total == 5 and parts.unit == "image" and len(parts) == 3
+    found = [pair for part in parts for pair in part.images()]
+    assert sorted((place, image.path) for place, image in found) == [(i, f"{i}") for i in range(5)]
+    assert parts.identity != parts_of(images[::-1], images_a_part=2, seed=1).identity
+    assert len(parts_of([])) == 0

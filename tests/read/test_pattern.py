@@ -156,4 +156,4 @@ def test_archives_of_one_class_each_are_labelled_together(tmp_path):
     assert read(f"{tmp_path}/*.zip").labels == ["cat", "dog"]
     assert read([tmp_path / "cat.zip", tmp_path / "dog.zip"]).labels == ["cat", "dog"]
     parts = parts_of(f"{tmp_path}/*.zip")
-    assert [image.label for image in parts[0].images()] == ["cat", "dog"]
+    assert [image.label for _, image in parts[0].images()] == ["cat", "dog"]

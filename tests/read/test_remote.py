@@ -15,7 +15,18 @@ import pytest
 from normviz.errors import LimitError, ReadError
 from normviz.images import Image
 from normviz.read import Limits, Parts, parts_of, read, remote
-from tests.read.making import encoded, grey_photo, idx, levels, npy, shard, table, tarred, zipped
+from tests.read.making import (
+    encoded,
+    found_in,
+    grey_photo,
+    idx,
+    levels,
+    npy,
+    shard,
+    table,
+    tarred,
+    zipped,
+)
 
 fsspec = pytest.importorskip("fsspec", reason="addresses need fsspec")
 
@@ -162,7 +173,7 @@ def found(parts: Parts) -> list[tuple[str, str | None]]:
     return [
         (image.path, image.label)
         for part in parts
-        for image in pickle.loads(pickle.dumps(part)).images()
+        for image in found_in(pickle.loads(pickle.dumps(part)))
         if isinstance(image, Image)
     ]
 
@@ -206,11 +217,11 @@ def test_what_is_missing_or_damaged_is_said(where, request):
     photos = read([f"{root}/none.png", f"{root}/one.png"])
     assert (levels(photos), [p.path for p in photos.problems]) == ([9], [f"{root}/none.png"])
     (part,) = parts_of(f"{root}/bad.tar")
-    shown = list(part.images())
+    shown = list(found_in(part))
     assert levels(i for i in shown if isinstance(i, Image)) == [0, 1]
     assert "damaged" in shown[-1].reason or "ends in the middle" in shown[-1].reason
     missing = parts_of(f"{root}/w-{{0..2}}.tar")
-    last = [type(i).__name__ for i in missing[2].images()]
+    last = [type(i).__name__ for i in found_in(missing[2])]
     assert last == ["Problem"]
 
 
@@ -258,7 +269,7 @@ def test_the_end_of_an_address_may_be_a_query(web):
     assert [path.removeprefix(web) for path in mixed.paths] == [
         "/one.png?a=1", "/photos/cat/1.jpg", "/one.png",
     ]  # fmt: skip
-    assert levels(i for i in parts_of(f"{web}/w-0.tar?token=1")[0].images()) == [0, 1, 2, 3]
+    assert levels(i for i in found_in(parts_of(f"{web}/w-0.tar?token=1")[0])) == [0, 1, 2, 3]
 
 
 def test_a_file_address_is_a_path(tmp_path: Path, monkeypatch):
@@ -309,7 +320,7 @@ def test_arrays_far_away_are_not_kept_by_the_listing(memory):
     try:
         parts = parts_of(f"{memory}/big", 64)
         assert sum(run.held for run in parts._runs) <= 1
-        assert levels(parts[0].images()) == [3] * 50
+        assert levels(found_in(parts[0])) == [3] * 50
         assert read(f"{memory}/big").nbytes >= 10**6
     finally:
         storage.rm("/bucket/big", recursive=True)
@@ -323,7 +334,7 @@ def test_tables_far_away_are_opened_several_at_a_time(memory):
     try:
         parts = parts_of(f"{memory}/tables/*.parquet")
         expected = [v for at in range(20) for v in (at, at + 100) if at != 10]
-        assert levels(i for part in parts for i in part.images()) == expected
+        assert levels(i for part in parts for i in found_in(part)) == expected
         assert [p.path for p in parts.problems] == [f"{memory}/tables/10.parquet"]
     finally:
         storage.rm("/bucket/tables", recursive=True)
