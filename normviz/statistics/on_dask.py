@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,6 +25,13 @@ from normviz.statistics.engines import (
 
 # A part that fails for a reason that may pass, such as a network, is tried again this often.
 _RETRIES = 2
+
+# Of an own cluster. What ends its worker twice is measured alone, as in a pool of processes. And a
+# worker that is killed again and again is started anew each time, not given up as lost.
+_OWN = {
+    "distributed.scheduler.allowed-failures": 1,
+    "distributed.deploy.lost-worker-timeout": "1 day",
+}
 
 # Seconds until a scheduler must have answered, and until it must have a worker.
 _ANSWER, _WORKER = 15, 120
@@ -48,7 +56,7 @@ class Dask:
             raise ParameterError(f"at least one worker is needed, got {workers}.")
         self._scheduler, self._workers = scheduler, workers
         self._client: Any = None
-        self._cluster: Any = None
+        self._own = ExitStack()
 
     def __enter__(self) -> Dask:
         self._open()
@@ -59,11 +67,12 @@ class Dask:
 
     def close(self) -> None:
         """Leave the cluster; an own one is shut down."""
-        client, cluster, self._client, self._cluster = self._client, self._cluster, None, None
-        if client is not None:
-            client.close()
-        if cluster is not None:
-            cluster.close()
+        client, self._client = self._client, None
+        try:
+            if client is not None:
+                client.close()
+        finally:
+            self._own.close()
 
     def results(self, work, parts):
         refuse_unpicklable(work)
@@ -90,17 +99,17 @@ class Dask:
                 'Dask is not installed. Install it with: pip install "normviz[dask]".'
             ) from None
         if self._scheduler is None:
-            # What ends its worker twice is measured alone, as in a pool of processes.
-            with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
-                self._cluster = LocalCluster(
-                    n_workers=self._workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address=None,
-                    silence_logs="CRITICAL",
-                )
-            self._client = Client(self._cluster, set_as_default=False)
+            self._own.enter_context(dask.config.set(_OWN))
+            cluster = LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs="CRITICAL",
+            )
+            self._own.enter_context(cluster)
+            self._client = Client(cluster, set_as_default=False)
             return
         try:
             self._client = Client(self._scheduler, timeout=_ANSWER, set_as_default=False)
