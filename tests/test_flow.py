@@ -35,7 +35,12 @@ RANKS = {
     "normviz.__main__": 13,
     "app": 14,
 }
-HEAVY = {"plotly": "normviz.figures", "onnx": "normviz.networks"}
+HEAVY = {
+    "dask": "normviz.statistics.on_dask",
+    "distributed": "normviz.statistics.on_dask",
+    "onnx": "normviz.networks",
+    "plotly": "normviz.figures",
+}
 FILES = sorted([*(ROOT / "normviz").rglob("*.py"), *(ROOT / "app").rglob("*.py")])
 
 
@@ -109,6 +114,7 @@ def test_imports_point_one_way(path):
         ("normviz.figures.theme", "from streamlit.delta_generator import X", "streamlit"),
         ("normviz.observe.ranges", "import plotly.graph_objects as go", "plotly"),
         ("normviz.methods.base", "if True:\n    import onnx", "onnx"),
+        ("normviz.statistics.engines", "from distributed import Client", "distributed"),
     ],
 )
 def test_a_planted_backward_import_is_found(own, source, said):
@@ -130,7 +136,8 @@ def test_forward_imports_are_left_in_peace(own, source):
 
 
 def test_importing_the_package_is_light():
-    code = "import sys, normviz; print({'plotly', 'streamlit', 'onnx'} & set(sys.modules))"
+    heavy = {*HEAVY, "streamlit"}
+    code = f"import sys, normviz; print({heavy} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from normviz.errors import NormvizError
+from normviz.errors import NormvizError, ParameterError
 from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.rows import Row
 from normviz.statistics.stored import from_text, row_of, row_record, to_text
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS scan (only INTEGER PRIMARY KEY CHECK (only = 0), plan TEXT NOT NULL,
+# Says in the file that it is one of ours ("nvcp").
+_OURS = 0x6E766370
+
+_TABLES = f"""
+PRAGMA application_id = {_OURS};
+CREATE TABLE scan (only INTEGER PRIMARY KEY CHECK (only = 0), plan TEXT NOT NULL,
     parts INTEGER NOT NULL, statistics TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS rows (part INTEGER PRIMARY KEY, rows TEXT NOT NULL);
+CREATE TABLE rows (part INTEGER PRIMARY KEY, rows BLOB NOT NULL);
 """
 
 
@@ -31,34 +36,56 @@ class Checkpoint:
 
     def __init__(self, path: Path, plan: str) -> None:
         self._path = path
+        self.done = 0
+        """How many parts are done, counted from the first."""
+        self.statistics: DatasetStatistics | None = None
+        """The statistics of those, with a sample of their rows."""
         try:
             self._file = sqlite3.connect(path, timeout=1, isolation_level=None)
-            self._file.executescript(_TABLES)
-            # Held until the end, so that two scans never write to one file.
-            self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._file.execute("BEGIN IMMEDIATE")
-            found = self._file.execute("SELECT plan, parts, statistics FROM scan").fetchone()
-            if found is None:
-                empty = to_text(DatasetStatistics.empty())
-                self._file.execute("INSERT INTO scan VALUES (0, ?, 0, ?)", (plan, empty))
-            self._file.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._refusal(error) from None
-        if found is not None and found[0] != plan:
+        try:
+            self._open(plan)
+        except sqlite3.Error as error:
             self.close()
+            raise self._refusal(error) from None
+        except NormvizError:
+            self.close()
+            raise
+
+    def _open(self, plan: str) -> None:
+        # Held until the end, so that two scans never write to one file.
+        self._file.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._file.execute("BEGIN EXCLUSIVE")
+        (tables,) = self._file.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not tables:
+            for statement in _TABLES.split(";"):
+                self._file.execute(statement)
+            empty = to_text(DatasetStatistics.empty())
+            self._file.execute("INSERT INTO scan VALUES (0, ?, 0, ?)", (plan, empty))
+        elif self._file.execute("PRAGMA application_id").fetchone() != (_OURS,):
+            raise NormvizError(f"{self._path}: this is a database of something else. {_OTHER}")
+        self._file.execute("COMMIT")
+        found, done, text = self._file.execute(
+            "SELECT plan, parts, statistics FROM scan"
+        ).fetchone()
+        if found != plan:
             raise NormvizError(
-                f"{path}: this checkpoint is of another scan: other images, or measured in another "
-                "way. Name another file, or delete this one."
+                f"{self._path}: this checkpoint is of another scan: other images, or measured in "
+                f"another way. {_OTHER[:-1]}, or delete this one."
             )
-        self.done: int = found[1] if found else 0
-        """How many parts are done, counted from the first."""
-        self.statistics = from_text(found[2]) if self.done else None
+        if done:
+            self.done = done
+            try:
+                self.statistics = from_text(text)
+            except ParameterError as error:
+                raise NormvizError(f"{self._path}: {error} {_OTHER}") from None
 
     def record(
         self, done: int, statistics: DatasetStatistics, rows: Sequence[tuple[int, Sequence[Row]]]
     ) -> None:
         """Write that the first ``done`` parts are done, with the rows of the new ones."""
-        texts = [(part, json.dumps([row_record(row) for row in of])) for part, of in rows]
+        texts = [(part, _packed(of)) for part, of in rows]
         try:
             self._file.execute("BEGIN IMMEDIATE")
             self._file.execute(
@@ -72,8 +99,8 @@ class Checkpoint:
 
     def rows(self) -> Iterator[list[Row]]:
         """Yield the rows of the parts that are done, in their order."""
-        for (text,) in self._file.execute("SELECT rows FROM rows ORDER BY part"):
-            yield [row_of(record) for record in json.loads(text)]
+        for (packed,) in self._file.execute("SELECT rows FROM rows ORDER BY part"):
+            yield [row_of(record) for record in json.loads(zlib.decompress(packed))]
 
     def close(self) -> None:
         self._file.close()
@@ -82,6 +109,11 @@ class Checkpoint:
         text = str(error)
         if "locked" in text:
             return NormvizError(f"{self._path}: another scan is writing to this checkpoint.")
-        return NormvizError(
-            f"{self._path}: it cannot be used as a checkpoint ({text}). Name another file."
-        )
+        return NormvizError(f"{self._path}: it cannot be used as a checkpoint ({text}). {_OTHER}")
+
+
+_OTHER = "Name another file."
+
+
+def _packed(rows: Sequence[Row]) -> bytes:
+    return zlib.compress(json.dumps([row_record(row) for row in rows]).encode(), 1)

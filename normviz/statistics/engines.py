@@ -1,66 +1,82 @@
-"""Where the parts of a scan are measured: here, in a pool, or on any executor.
+"""Where the parts of a scan are measured: here, in a pool of processes, or on any executor.
 
-An engine takes a task and parts, and gives the results in the order of the parts, a bounded number
+An engine takes work and parts, and gives the results in the order of the parts, a bounded number
 of them ahead. It never sees an image: parts are names and numbers, results are statistics.
+(Dask has a file of its own, :mod:`normviz.statistics.on_dask`.)
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from functools import cache
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import cv2
 from threadpoolctl import threadpool_limits
 
-from normviz.errors import NormvizError
+from normviz.errors import NormvizError, ParameterError
 
-P = TypeVar("P")
-R = TypeVar("R")
-
-# So many parts a worker are handed out ahead of the one whose result is waited for.
-_AHEAD = 4
+AHEAD = 4
+"""So many parts a worker are handed out ahead of the one whose result is waited for."""
 
 # A part during which workers ended this often is measured in a process of its own.
 _ATTEMPTS = 2
 
 
-class Rescue(Protocol):
-    """What to do with a part whose worker ended, again and again."""
+class Work(Protocol):
+    """What is done to a part, and what becomes of one that ends each process which tries."""
 
-    def halves(self, part: Any) -> Sequence[Any]:
-        """Cut a part in two; a part of one image stays whole."""
+    @property
+    def together(self) -> int:
+        """How many consecutive results may come as one."""
         ...
 
-    def lost(self, part: Any) -> Any:
-        """The result of a part that cannot be measured."""
+    def __call__(self, part: Any) -> Any:
+        """The result of a part."""
         ...
 
     def joined(self, results: Sequence[Any]) -> Any:
         """One result of those of consecutive parts."""
         ...
 
+    def halves(self, part: Any) -> Sequence[Any]:
+        """Cut a part in two; one that cannot be cut stays whole."""
+        ...
+
+    def whole(self, results: Sequence[Any]) -> Any:
+        """The result of a part from those of its halves."""
+        ...
+
+    def lost(self, part: Any) -> Any:
+        """The result of a part that cannot be measured."""
+        ...
+
 
 class Engine(Protocol):
     """What :func:`normviz.statistics.scan` asks of the place where parts are measured."""
 
-    def results(
-        self, task: Callable[[Any], Any], parts: Iterable[Any], rescue: Rescue
-    ) -> Generator[tuple[int, Any], None, None]:
-        """Yield ``(how many parts, result)`` in the order of the parts."""
+    def results(self, work: Work, parts: Iterable[Any]) -> Generator[tuple[int, Any], None, None]:
+        """Yield ``(how many parts, their result)`` in the order of the parts.
+
+        Closed before its end, it stops what it began.
+        """
         ...
 
 
 class Here:
     """Measures in the calling thread, one part after the other."""
 
-    def results(self, task, parts, rescue):
+    def results(self, work, parts):
         for part in parts:
-            yield 1, task(part)
+            yield 1, work(part)
 
 
 class Pool:
@@ -72,9 +88,9 @@ class Pool:
     def __init__(self, executor: Executor, ahead: int = 16) -> None:
         self._executor, self._ahead = executor, ahead
 
-    def results(self, task, parts, rescue):
+    def results(self, work, parts):
         try:
-            for _, result in _in_order(self._executor, task, enumerate(parts), self._ahead):
+            for result in _in_order(self._executor, work, parts, self._ahead):
                 yield 1, result
         except BrokenExecutor:
             raise NormvizError(
@@ -86,50 +102,109 @@ class Pool:
 class Processes:
     """Measures in a pool of local processes, which is made anew when one of them is killed.
 
-    ``workers``: how many; by default the processor's cores.
+    ``workers``: how many; by default the processor's cores. A script that uses it does so under
+    ``if __name__ == "__main__":``, because each process imports the script.
     """
 
     def __init__(self, workers: int | None = None) -> None:
+        if workers is not None and workers < 1:
+            raise ParameterError(f"at least one process is needed, got {workers}.")
         self.workers = workers or os.cpu_count() or 1
 
-    def results(self, task, parts, rescue):
-        queue = _Queue(enumerate(parts))
-        attempts: dict[int, int] = {}
-        pool = self._pool()
+    def results(self, work, parts):
+        refuse_unpicklable(work)
+        queue = _Queue(parts)
+        pool = _started(self.workers)
         try:
-            while (number := queue.peek()) is not None:
-                if attempts.get(number, 0) >= _ATTEMPTS:
-                    yield 1, self._rescued(task, queue.take()[1], rescue)
+            while queue:
+                if queue.attempts >= _ATTEMPTS:
+                    yield 1, rescued(work, queue.take(), _alone(work))
                     continue
-                taken: deque[tuple[int, Any]] = deque()
                 try:
-                    handed = queue.taking(taken)
-                    for _, result in _in_order(pool, task, handed, _AHEAD * self.workers):
-                        taken.popleft()
+                    for result in _in_order(pool, work, queue.handed(), AHEAD * self.workers):
+                        queue.done()
                         yield 1, result
                 except BrokenExecutor:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    pool = self._pool()
-                    for number, _ in taken:
-                        attempts[number] = attempts.get(number, 0) + 1
-                    queue.put_back(taken)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+                    pool.shutdown()
+                    pool = _started(self.workers)
+                    queue.put_back()
+        except BaseException:
+            _end(pool)
+            raise
+        pool.shutdown()
 
-    def _rescued(self, task, part, rescue: Rescue):
-        """Measure a part in a process of its own; when that ends too, its halves, and so on."""
-        with ProcessPoolExecutor(1, mp_context=_context(), initializer=one_thread) as pool:
-            try:
-                return pool.submit(task, part).result()
-            except BrokenExecutor:
-                pass
-        halves = rescue.halves(part)
-        if len(halves) < 2:
-            return rescue.lost(part)
-        return rescue.joined([self._rescued(task, half, rescue) for half in halves])
 
-    def _pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, mp_context=_context(), initializer=one_thread)
+class WorkerEnded(Exception):
+    """A process ended while it measured a part."""
+
+
+def rescued(work: Work, part: Any, alone: Callable[[Any], Any]) -> Any:
+    """Return the result of a part, of which halves that end their process are lost, and no more.
+
+    ``alone`` measures a part where nothing else can be to blame, and raises :class:`WorkerEnded`.
+    """
+    try:
+        return alone(part)
+    except WorkerEnded:
+        pass
+    halves = work.halves(part)
+    if len(halves) < 2:
+        return work.lost(part)
+    return work.whole([rescued(work, half, alone) for half in halves])
+
+
+def refuse_unpicklable(work: Work) -> None:
+    """Raise :class:`ParameterError` for work that cannot be sent to another process."""
+    try:
+        pickle.dumps(work)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ParameterError(
+            f"the transform cannot be sent to another process ({error}). Make it a function of a "
+            "module, not one inside another function, or scan without an engine."
+        ) from None
+
+
+@cache
+def one_thread() -> None:
+    """Keep OpenCV and BLAS to one thread in this process: the workers are as many as the cores."""
+    cv2.setNumThreads(1)
+    threadpool_limits(1, "blas")
+
+
+def _alone(work: Work) -> Callable[[Any], Any]:
+    def alone(part: Any) -> Any:
+        pool = _started(1)
+        try:
+            result = pool.submit(work, part).result()
+        except BrokenExecutor:
+            raise WorkerEnded from None
+        except BaseException:
+            _end(pool)
+            raise
+        pool.shutdown()
+        return result
+
+    return alone
+
+
+def _started(workers: int) -> ProcessPoolExecutor:
+    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_prepare)
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenExecutor:
+        raise NormvizError(
+            "no process could be started to measure in. In a script, what starts the scan must "
+            'stand under if __name__ == "__main__":, because each process imports the script.'
+        ) from None
+    return pool
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Shut a pool down at once, whatever its processes are at."""
+    # As terminate_workers() does, which comes with Python 3.14.
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown(cancel_futures=True)
 
 
 def _context() -> Any:
@@ -141,55 +216,76 @@ def _context() -> Any:
     return context
 
 
-def one_thread() -> None:
-    """Keep OpenCV and BLAS to one thread: the workers are as many as the cores."""
-    cv2.setNumThreads(1)
-    threadpool_limits(1, "blas")
+def _prepare() -> None:
+    one_thread()
+    # Ctrl-C reaches every process of the terminal; the one that scans decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A process whose parent was killed would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+class _Tried:
+    """A part that is handed out, and during how many of its attempts a process ended."""
+
+    def __init__(self, part: Any) -> None:
+        self.part, self.attempts = part, 0
 
 
 class _Queue:
-    """Numbered parts in order, of which some can be put back at the front."""
+    """Parts in order; those that were handed out and are not done can be put back."""
 
-    def __init__(self, source: Iterator[tuple[int, Any]]) -> None:
-        self._source = source
-        self._front: deque[tuple[int, Any]] = deque()
+    def __init__(self, parts: Iterable[Any]) -> None:
+        self._source = map(_Tried, parts)
+        self._front: deque[_Tried] = deque()
+        self._out: deque[_Tried] = deque()
 
-    def peek(self) -> int | None:
-        """The number of the next part; None at the end."""
+    def __bool__(self) -> bool:
         if not self._front:
             self._front.extend(islice(self._source, 1))
-        return self._front[0][0] if self._front else None
+        return bool(self._front)
 
-    def take(self) -> tuple[int, Any]:
-        return self._front.popleft()
+    @property
+    def attempts(self) -> int:
+        """How many attempts the next part has behind it."""
+        return self._front[0].attempts
 
-    def taking(self, taken: deque) -> Iterator[tuple[int, Any]]:
-        """Yield parts, noting in ``taken`` those that were handed out."""
-        while self.peek() is not None:
-            taken.append(self.take())
-            yield taken[-1]
+    def take(self) -> Any:
+        return self._front.popleft().part
 
-    def put_back(self, taken: deque) -> None:
-        self._front.extendleft(reversed(taken))
+    def handed(self) -> Iterator[Any]:
+        """Yield parts, up to one that must be measured alone."""
+        while self and self.attempts < _ATTEMPTS:
+            self._out.append(self._front.popleft())
+            yield self._out[-1].part
+
+    def done(self) -> None:
+        """The first part that was handed out is done."""
+        self._out.popleft()
+
+    def put_back(self) -> None:
+        for one in self._out:
+            one.attempts += 1
+        self._front.extendleft(reversed(self._out))
+        self._out.clear()
 
 
-def _in_order(
-    executor: Executor,
-    task: Callable[[P], R],
-    parts: Iterator[tuple[int, P]],
-    ahead: int,
-) -> Iterator[tuple[int, R]]:
-    """Yield ``(number, result)`` in order, with at most ``ahead`` parts handed out."""
-    running: deque[tuple[int, Future[R]]] = deque()
+def _in_order(executor: Executor, work: Work, parts: Iterable[Any], ahead: int) -> Iterator[Any]:
+    """Yield results in order, with at most ``ahead`` parts handed out."""
+    running: deque[Future[Any]] = deque()
     try:
-        for number, part in parts:
-            running.append((number, executor.submit(task, part)))
+        for part in parts:
+            running.append(executor.submit(work, part))
             if len(running) >= ahead:
-                first, future = running.popleft()
-                yield first, future.result()
+                yield running.popleft().result()
         while running:
-            first, future = running.popleft()
-            yield first, future.result()
+            yield running.popleft().result()
     finally:
-        for _, future in running:
+        for future in running:
             future.cancel()

@@ -129,14 +129,15 @@ def _of_moments(image: Image, moments: Moments) -> tuple:
     cross: tuple[int, ...] = ()
     if image.channels == 3:
         flat = image.pixels.reshape(-1, 3)
-        total = np.zeros((3, 3))
+        total = np.zeros(len(PAIRS))
         for top in range(0, len(flat), _FLOATS_A_BLOCK):
             block = flat[top : top + _FLOATS_A_BLOCK].astype(np.float64)
             centred = (block - low) / span - mean
-            total += centred.T @ centred
+            # Not BLAS, whose rounding depends on how many threads it has.
+            total += [(centred[:, i] * centred[:, j]).sum() for i, j in PAIRS]
         cross = tuple(
-            stepped(Fraction(float(total[i, j])) + n * Fraction(mean[i]) * Fraction(mean[j]))
-            for i, j in PAIRS
+            stepped(Fraction(float(product)) + n * Fraction(mean[i]) * Fraction(mean[j]))
+            for product, (i, j) in zip(total, PAIRS, strict=True)
         )
     sums = tuple((n * moments.mean).tolist())
     squares = tuple((n * (moments.variance + moments.mean**2)).tolist())

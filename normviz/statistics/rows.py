@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 
 import numpy as np
@@ -53,7 +54,7 @@ class Row:
     def pixels(self) -> int:
         return self.height * self.width
 
-    @property
+    @cached_property
     def rank(self) -> bytes:
         """A number drawn for this image by its place and name: the lowest make the sample."""
         name = f"{self.position}:{self.path}".encode(errors="replace")

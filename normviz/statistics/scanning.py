@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -11,7 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from normviz.errors import NormvizError, ParameterError
+import numpy as np
+
+from normviz.errors import NormvizError, ParameterError, ReadError
 from normviz.images import Image
 from normviz.read import Limits, Part, Parts, Problem, parts_of
 from normviz.statistics.accumulate import Accumulator
@@ -27,8 +31,12 @@ FEWEST_FOR_UNTIL = 100
 # A worker is handed this many images at a time: some tenths of a second of work.
 _IMAGES_A_PART = 32
 
-# A checkpoint is written at most this often, in seconds: with a mean image it has megabytes.
-_RECORD_EVERY = 2.0
+# An engine of many machines may join the results of this many parts before it hands them over.
+_PARTS_TOGETHER = 16
+
+# A checkpoint is written at most this often, in seconds, and takes at most this share of the time:
+# with a mean image and many labels it has megabytes.
+_RECORD_EVERY, _RECORD_SHARE = 2.0, 0.05
 
 Transform = Callable[[Image], Image]
 
@@ -48,6 +56,7 @@ class Task:
     patches: PatchPlan | None
     transform: Transform | None
     by_shard: bool
+    together: int = _PARTS_TOGETHER
 
     def __call__(self, part: Part) -> Found:
         total = Accumulator(self.mean_image, self.patches)
@@ -58,11 +67,29 @@ class Task:
                 continue
             try:
                 image = item if self.transform is None else self.transform(item)
+            except ReadError as error:
+                total.fail(Problem.of(error))
+                continue
             except NormvizError as error:
                 total.fail(Problem(item.path, str(error).rstrip(".")))
                 continue
             rows.append(total.add(image, position))
         return self._found(total, rows)
+
+    def joined(self, results: Sequence[Found]) -> Found:
+        """What consecutive parts come to."""
+        statistics = results[0].statistics
+        for one in results[1:]:
+            statistics = statistics.merge(one.statistics)
+        return Found(statistics, tuple(row for one in results for row in one.rows))
+
+    def halves(self, part: Part) -> Sequence[Part]:
+        return part.halves()
+
+    def whole(self, results: Sequence[Found]) -> Found:
+        """What a part comes to that was measured in halves: one shard, if it is one."""
+        found = self.joined(results)
+        return found._replace(statistics=found.statistics.as_unit()) if self.by_shard else found
 
     def lost(self, part: Part) -> Found:
         """What a part comes to that ends every process which reads it."""
@@ -75,16 +102,6 @@ class Task:
             )
         )
         return self._found(total, [])
-
-    def halves(self, part: Part) -> Sequence[Part]:
-        return part.halves()
-
-    def joined(self, found: Sequence[Found]) -> Found:
-        """What consecutive parts come to."""
-        statistics, rows = found[0].statistics, found[0].rows
-        for one in found[1:]:
-            statistics, rows = statistics.merge(one.statistics), rows + one.rows
-        return Found(statistics, rows)
 
     def _found(self, total: Accumulator, rows: list[Row]) -> Found:
         # The rows travel once, beside the statistics.
@@ -143,8 +160,6 @@ def scan(
     place: Engine = (
         Here() if engine is None else (Pool(engine) if isinstance(engine, Executor) else engine)
     )
-    # In the calling thread nothing is saved by larger parts, and a stop is heard after each.
-    at_a_time = images_a_part or (1 if isinstance(place, Here) else _IMAGES_A_PART)
     if isinstance(source, Iterator):
         if seed is not None or checkpoint is not None:
             raise ParameterError(
@@ -152,12 +167,23 @@ def scan(
                 "checkpoint. Give a list, or the address of the images."
             )
         parts: Parts | _Passing = _Passing(source)
+    elif isinstance(source, Parts):
+        parts = source
     else:
-        parts = source if isinstance(source, Parts) else parts_of(source, at_a_time, seed, limits)
-    task = Task(mean_image, patches, transform, by_shard=parts.unit == "shard")
+        # In the calling thread nothing is saved by larger parts, and a stop is heard after each.
+        # But where a scan stops, and where it goes on, must not depend on the engine.
+        alone = isinstance(place, Here) and until is None and checkpoint is None
+        parts = parts_of(source, images_a_part or (1 if alone else _IMAGES_A_PART), seed, limits)
+    task = Task(
+        mean_image,
+        patches,
+        transform,
+        by_shard=parts.unit == "shard",
+        together=1 if until is not None else _PARTS_TOGETHER,
+    )
     kept_file = None
     if checkpoint is not None:
-        kept_file = Checkpoint(Path(checkpoint), _plan(parts, task, seed))
+        kept_file = Checkpoint(Path(checkpoint), _plan(parts, task, seed, on_rows is not None))
     try:
         yield from _Scan(parts, task, seed, until, kept_file, on_rows, every).run(place)
     finally:
@@ -222,7 +248,7 @@ class _Scan:
         self._rows: list[Row] = []
         self._unwritten: list[tuple[int, tuple[Row, ...]]] = []
         self._done = 0
-        self._written = time.monotonic()
+        self._record_at = time.monotonic() + _RECORD_EVERY
 
     def run(self, engine: Engine) -> Iterator[DatasetStatistics]:
         self._resume()
@@ -230,7 +256,7 @@ class _Scan:
         enough = self._enough()
         if not enough:
             left = islice(iter(self._parts), self._done, None)
-            results = engine.results(self._task, left, self._task)
+            results = engine.results(self._task, left)
             try:
                 for count, found in results:
                     self._add(count, found)
@@ -250,38 +276,44 @@ class _Scan:
         if self._file is None or self._file.statistics is None:
             return
         self._done = self._file.done
-        self._statistics = self._file.statistics
-        for rows in self._file.rows():
-            self._take(rows)
+        self._rows = list(self._file.statistics.rows)
+        self._statistics = replace(self._file.statistics, rows=())
+        if self._on_rows is not None:
+            for rows in self._file.rows():
+                self._on_rows(rows)
 
     def _add(self, count: int, found: Found) -> None:
         self._statistics = self._statistics.merge(found.statistics)
-        self._take(found.rows)
-        if self._file is not None:
-            self._unwritten.append((self._done, found.rows))
-        self._done += count
-        if time.monotonic() - self._written >= _RECORD_EVERY:
-            self._record()
-
-    def _take(self, rows: Sequence[Row]) -> None:
-        self._rows.extend(rows)
+        self._rows.extend(found.rows)
         if len(self._rows) > 2 * KEPT:
             self._rows = list(kept(self._rows))
         if self._on_rows is not None:
-            self._on_rows(rows)
+            self._on_rows(found.rows)
+            if self._file is not None:
+                self._unwritten.append((self._done, found.rows))
+        self._done += count
+        if self._file is not None and time.monotonic() >= self._record_at:
+            self._record()
 
     def _record(self) -> None:
-        if self._file is not None and self._unwritten:
-            self._file.record(self._done, self._statistics, self._unwritten)
-            self._unwritten = []
-            self._written = time.monotonic()
+        if self._file is None or self._file.done == self._done:
+            return
+        start = time.monotonic()
+        sample = replace(self._statistics, rows=kept(self._rows))
+        self._file.record(self._done, sample, self._unwritten)
+        self._unwritten = []
+        end = time.monotonic()
+        self._record_at = end + max(_RECORD_EVERY, (end - start) / _RECORD_SHARE)
 
     def _enough(self) -> bool:
-        if self._until is None or not self._statistics.images:
+        if self._until is None or not _is_look(self._done) or not self._statistics.images:
             return False
         estimate = self._snapshot(complete=False, rows=False).estimate
-        assert estimate is not None
-        return estimate.count >= FEWEST_FOR_UNTIL and estimate.widest <= self._until
+        return (
+            estimate is not None
+            and estimate.count >= FEWEST_FOR_UNTIL
+            and estimate.widest <= self._until
+        )
 
     def _snapshot(self, complete: bool, rows: bool = True) -> DatasetStatistics:
         parts = self._parts
@@ -297,7 +329,23 @@ def _count(parts: Parts | _Passing) -> int | None:
     return None if isinstance(parts, _Passing) else len(parts)
 
 
-def _plan(parts: Parts | _Passing, task: Task, seed: int | None) -> str:
+def _is_look(parts: int) -> bool:
+    """Whether it is decided after so many parts if they are enough: at steps that grow by 6–12 %.
+
+    Who looks after every image and stops at the first interval that is narrow enough stops where
+    it is too narrow by chance. And it must not depend on where a scan was interrupted.
+
+    >>> [parts for parts in range(40) if _is_look(parts)][12:]
+    [12, 13, 14, 15, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36]
+    """
+    return parts % (1 << max(0, parts.bit_length() - 4)) == 0
+
+
+def _plan(parts: Parts | _Passing, task: Task, seed: int | None, with_rows: bool) -> str:
     """Say what is measured, and how, so that only the same is gone on with."""
-    how = repr((parts.identity, _count(parts), task, seed))
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+        # A function is known by its name, not by its place in memory.
+        transform = re.sub(r" at 0x[0-9a-fA-F]+", "", repr(task.transform))
+    what = (parts.identity, _count(parts), seed, task.mean_image, task.patches, with_rows)
+    how = repr((what, transform))
     return blake2b(how.encode(errors="backslashreplace"), digest_size=16).hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ FORMAT = 1
 
 
 def to_text(stats: DatasetStatistics) -> str:
-    """Return everything but ``reading`` as JSON.
+    """Return everything but ``reading`` as JSON: equal statistics as equal text.
 
     >>> from normviz.images import image_of
     >>> stats = DatasetStatistics.of(image_of(np.array([[7]], np.uint8)))
@@ -58,7 +58,7 @@ def from_text(text: str) -> DatasetStatistics:
 
 def row_record(row: Row) -> dict[str, Any]:
     """Return a row as plain values."""
-    return asdict(row)
+    return {spec.name: getattr(row, spec.name) for spec in fields(Row)}
 
 
 def row_of(record: dict[str, Any]) -> Row:
@@ -74,22 +74,24 @@ def _tuples(value: Any) -> Any:
 
 def _record(stats: DatasetStatistics) -> dict[str, Any]:
     return {
-        "parts": [[*key[:2], *key.value_range, _part(part)] for key, part in stats.parts.items()],
-        "across": [_across(across) for across in stats.across.values()],
+        "parts": [
+            [*key[:2], *key.value_range, _part(part)] for key, part in sorted(stats.parts.items())
+        ],
+        "across": [_across(across) for _, across in sorted(stats.across.items())],
         "rows": [row_record(row) for row in stats.rows],
         "unreadable": stats.unreadable,
         "problems": stats.problems,
         "side": stats.side,
         "pixel_sums": [
             [channels, sums.count, _packed(sums.sums), _packed(sums.squares)]
-            for channels, sums in stats.pixel_sums.items()
+            for channels, sums in sorted(stats.pixel_sums.items())
         ],
         "plan": None if stats.plan is None else [stats.plan.side, stats.plan.per_image],
         "patch_sums": [
             [channels, sums.top, sums.count, _packed(sums.sums), _packed(sums.products)]
-            for (channels, _), sums in stats.patch_sums.items()
+            for (channels, _), sums in sorted(stats.patch_sums.items())
         ],
-        "labels": {label: _record(part) for label, part in stats.labels.items()},
+        "labels": {label: _record(part) for label, part in sorted(stats.labels.items())},
         "too_many_labels": stats.too_many_labels,
         "units": None if stats.units is None else _across(stats.units),
     }
