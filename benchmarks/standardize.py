@@ -34,6 +34,7 @@ COMMAND = "python benchmarks/standardize.py"
 # torchvision's own pin of torch is for its compiled operators, which no transform here needs.
 INSTALLS = (
     ["-r", "requirements.txt", "albumentations==2.0.8", "torch==2.13.0", "scikit-image==0.26.0"],
+    ["keras==3.15.1", "tensorflow-cpu==2.21.0"],
     ["--no-deps", "torchvision==0.28.0"],
 )
 PEER_NAMES = ("albumentations", "torch", "torchvision")
