@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -67,7 +67,12 @@ def write_npz(stream: BinaryIO, arrays: Iterable[tuple[str, np.ndarray]]) -> Non
     """Write named arrays as NPZ into ``stream`` one by one, so that one is in memory at a time."""
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays:
-            info = zipfile.ZipInfo(f"{name}.npy", _DATE)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(info, "w", force_zip64=True) as member:
+            with npz_member(archive, name) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def npz_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """Open the array ``name`` of an NPZ to be written."""
+    info = zipfile.ZipInfo(f"{name}.npy", _DATE)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return archive.open(info, "w", force_zip64=True)

@@ -108,9 +108,10 @@ def test_a_source_of_numbers_that_cannot_be_is_wrong_usage(
 def test_wrong_usage_and_help(capsys):
     assert main([]) == USAGE
     assert main(["stats", "x", "--frobnicate"]) == USAGE
-    for command in ("app", "stats", "apply", "methods"):
+    for command in ("app", "stats", "compare", "apply", "methods"):
         assert main([command, "--help"]) == DONE
-        assert f"example:  python -m normviz {command}" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert f"python -m normviz {command}" in said and "130 interrupted" in said
 
 
 def test_apply_writes_what_the_method_returns(folder, tmp_path):
