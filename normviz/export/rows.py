@@ -40,8 +40,8 @@ def rows_file(path: Path) -> Iterator[Callable[[Sequence[Row]], None]]:
     ``position`` (place in the source, int64), ``path``, ``label`` (may be empty), ``height``,
     ``width``, ``pixels``, ``mode`` ("RGB 8 bit", "grey float" …), ``value_low``, ``value_high``,
     ``sharpness``, ``fingerprint`` (uint64); and for each channel of :data:`CHANNELS`, ``_r`` for
-    example: ``sum_r`` and ``sum_of_squares_r`` (int64, Σ level and Σ level², exact), ``mean_r``, ``std_r``
-    (population), ``min_r``, ``max_r``, ``p1_r`` … ``p99_r``, ``clipped_low_r``,
+    example: ``sum_r`` and ``sum_of_squares_r`` (int64, Σ level and Σ level², exact), ``mean_r``,
+    ``std_r`` (population), ``min_r``, ``max_r``, ``p1_r`` … ``p99_r``, ``clipped_low_r``,
     ``clipped_high_r``. All but the two sums are fractions of the value range, so that images of
     different depths compare. Columns of channels that an image lacks are empty; so are the sums of
     float images. The file's own metadata says the same under ``normviz``.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -118,7 +119,7 @@ class Processes:
 
     def _rescued(self, task, part, rescue: Rescue):
         """Measure a part in a process of its own; when that ends too, its halves, and so on."""
-        with ProcessPoolExecutor(1, mp_context=_context(), initializer=one_thread) as pool:
+        with ProcessPoolExecutor(1, mp_context=_context(), initializer=_begin_worker) as pool:
             try:
                 return pool.submit(task, part).result()
             except BrokenExecutor:
@@ -129,7 +130,7 @@ class Processes:
         return rescue.joined([self._rescued(task, half, rescue) for half in halves])
 
     def _pool(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.workers, mp_context=_context(), initializer=one_thread)
+        return ProcessPoolExecutor(self.workers, mp_context=_context(), initializer=_begin_worker)
 
 
 def _context() -> Any:
@@ -139,6 +140,12 @@ def _context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["normviz.statistics.scanning"])
     return context
+
+
+def _begin_worker() -> None:
+    # Ctrl-C in a terminal reaches every process of it; the one that asked for the work decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    one_thread()
 
 
 def one_thread() -> None:
