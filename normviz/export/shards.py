@@ -94,8 +94,8 @@ def write_zarr(folder: Path, images: Iterable[Normalized], per_shard: int) -> li
     """Write the group ``normalized.zarr``, and return what it holds.
 
     ``images`` is one float32 array ``(N, H, W, C)``, a chunk an image, ``per_shard`` chunks a file
-    (Zarr 3 sharding), packed by Zstandard, so that one image is read without the others. ``labels`` (int64) counts
-    into the attribute ``label_names``; −1 without a label.
+    (Zarr 3 sharding), packed by Zstandard, so that one image is read without the others.
+    ``labels`` (int64) counts into the attribute ``label_names``; −1 without a label.
 
     Raises :class:`NormvizError` where Zarr is missing, or for images of several sizes.
     """
