@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -63,11 +63,18 @@ def npz_of(arrays: Iterable[tuple[str, np.ndarray]]) -> bytes:
     return stream.getvalue()
 
 
-def write_npz(stream: BinaryIO, arrays: Iterable[tuple[str, np.ndarray]]) -> None:
+def write_npz(
+    stream: BinaryIO, arrays: Iterable[tuple[str, np.ndarray]], packed: bool = True
+) -> None:
     """Write named arrays as NPZ into ``stream`` one by one, so that one is in memory at a time."""
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays:
-            info = zipfile.ZipInfo(f"{name}.npy", _DATE)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            with archive.open(info, "w", force_zip64=True) as member:
+            with npz_member(archive, name, packed) as member:
                 np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def npz_member(archive: zipfile.ZipFile, name: str, packed: bool = True) -> IO[bytes]:
+    """Open the array ``name`` of an NPZ to be written, as it is unless it is to be packed."""
+    info = zipfile.ZipInfo(f"{name}.npy", _DATE)
+    info.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    return archive.open(info, "w", force_zip64=True)

@@ -18,6 +18,7 @@ from normviz.pipeline.pipeline import Arriving, FittedPipeline, Pipeline, Stage
 from normviz.pipeline.registry import STEPS
 from normviz.pipeline.remarks import remarks
 from normviz.pipeline.stored import from_json
+from normviz.pipeline.through import Through, through
 
 __all__ = [
     "BYTES",
@@ -35,9 +36,11 @@ __all__ = [
     "Step",
     "StepAbout",
     "StepStatistics",
+    "Through",
     "arriving",
     "from_json",
     "order_effect",
     "remarks",
     "statistics_along",
+    "through",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,11 +15,15 @@ from normviz.methods.base import Fitted
 from normviz.pipeline import code
 from normviz.pipeline.base import BYTES, Kind, Step
 from normviz.pipeline.method import Normalize
+from normviz.statistics import DatasetStatistics
 from normviz.statistics.scanning import scanned
 
 FORMAT = "normviz-pipeline/1"
 
 MEAN_IMAGE_SIDE = 224
+
+
+Measure = Callable[["FittedPipeline", Step, int | None], DatasetStatistics]
 
 
 class Stage(NamedTuple):
@@ -59,14 +63,20 @@ class Pipeline:
         return any(isinstance(step, Normalize) and step.method.about.fits_on for step in self.steps)
 
     def fit(
-        self, images: Iterable[Image] | None = None, *, mean_image: int = MEAN_IMAGE_SIDE
+        self,
+        images: Iterable[Image] | None = None,
+        *,
+        mean_image: int = MEAN_IMAGE_SIDE,
+        measure: Measure | None = None,
     ) -> FittedPipeline:
         """Fit each method on ``images`` as they arrive at its step, and return the whole fitted.
 
         ``images`` is gone through once for each method that needs a set and may decode them one
         by one (:func:`normviz.read`); no more than one is held at a time, but for methods that
         ask for all images at once. ``mean_image`` is the side of mean images where a method
-        keeps one.
+        keeps one. ``measure`` scans in its own way, on other engines: it is called with the
+        pipeline so far, the step to fit and the side, and returns the statistics of the images
+        as they arrive there.
 
         Raises :class:`NotFittedError` when a method needs images and there are none, and
         :class:`ParameterError` where a step needs a value range and has none.
@@ -88,9 +98,12 @@ class Pipeline:
                 arriving = Arriving(images, so_far, step)
                 # Only methods that reduce over the images alone keep a number at each position.
                 side = mean_image if about.reduces == ("N",) else None
-                numbers = (
-                    arriving if about.needs_images else scanned(iter(arriving), mean_image=side)
-                )
+                if about.needs_images:
+                    numbers = arriving
+                elif measure is None:
+                    numbers = scanned(iter(arriving), mean_image=side)
+                else:
+                    numbers = measure(so_far, step, side)
             fits.append(step.method.fit(numbers))
         return FittedPipeline(self, tuple(fits))
 

@@ -1,8 +1,11 @@
-"""The shell's commands: what they print and write, and the codes they end with."""
+"""`apply`: what it writes, and the codes it ends with."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -11,82 +14,7 @@ from PIL import Image as PillowImage
 import normviz as nv
 from normviz.cli import DONE, FAILED, PARTLY, USAGE, main
 from normviz.pipeline import from_json as pipeline_from_json
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two PNGs in class folders."""
-    rng = np.random.default_rng(3)
-    for at, label in enumerate(("cat", "dog")):
-        (tmp_path / "set" / label).mkdir(parents=True)
-        pixels = rng.integers(0, 256, (9 + at, 13, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(tmp_path / "set" / label / f"{at}.png")
-    return tmp_path / "set"
-
-
-def test_stats_writes_the_documented_record(folder, tmp_path, capsys):
-    out = tmp_path / "stats.json"
-    assert main(["stats", str(folder), "--out", str(out)]) == DONE
-    record = json.loads(out.read_text())
-    photos = list(nv.read(str(folder)))
-    pixels = np.concatenate([photo.pixels.reshape(-1, 3) for photo in photos]).astype(float)
-    np.testing.assert_allclose(record["mean"], pixels.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(record["std"]["pooled"], pixels.std(axis=0), rtol=1e-12)
-    stds = [photo.pixels.reshape(-1, 3).std(axis=0) for photo in photos]
-    np.testing.assert_allclose(record["std"]["mean_of_images"], np.mean(stds, axis=0), rtol=1e-9)
-    total = np.add(record["variance"]["within"], record["variance"]["between"])
-    np.testing.assert_allclose(total, pixels.var(axis=0), rtol=1e-9)
-    assert record["images"] == 2 and record["unreadable"] == 0 and record["channels"] == 3
-    assert record["value_range"] == [0, 255]
-    assert record["min"] == pixels.min(axis=0).tolist()
-    assert record["percentiles"]["50"] == np.median(pixels, axis=0).tolist()
-    assert "transform" in record and sorted(p.name for p in tmp_path.iterdir()) == [
-        "set",
-        "stats.json",
-    ]
-
-
-def test_stats_prints_a_table_with_ready_constants(folder, capsys):
-    assert main(["stats", str(folder)]) == DONE
-    said = capsys.readouterr().out
-    stats = nv.scan(nv.read(str(folder)))
-    assert f"mean=[{stats.fraction_mean[0]:.6g}, " in said
-    assert "std, mean of images" in said and "variance between images" in said
-
-
-def test_an_unreadable_file_is_named_and_the_others_go_on(folder, capsys):
-    (folder / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    assert main(["stats", str(folder), "--json"]) == PARTLY
-    said = capsys.readouterr()
-    assert json.loads(said.out)["images"] == 2 and json.loads(said.out)["unreadable"] == 1
-    assert "broken.png" in said.err and "Traceback" not in said.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "sentence"),
-    [
-        ("stats nowhere.zip", FAILED, "nowhere.zip: there is no such file or folder"),
-        ("stats x --mean-image 8", USAGE, "--mean-image is written beside --out FILE; give both."),
-        ("stats x --out no/where.json", FAILED, "there is no such folder"),
-        ("apply x --method magic --out o", USAGE, "there is no method 'magic'"),
-        ("apply x --method lcn --set window=8 --out o", USAGE, "odd number of pixels; got 8"),
-        ("apply x --method lcn --set window=wide --out o", USAGE, "whole number from 3 to 63"),
-        ("apply x --method lcn --set w=8 --out o", USAGE, "lcn has window"),
-        ("apply x --method lcn --set window --out o", USAGE, "write NAME=VALUE"),
-        ("apply x --out o", USAGE, "one of the arguments --method --pipeline is required"),
-        ("apply x --method lcn --pipeline known:dinov2 --out o", USAGE, "not allowed with"),
-        ("apply x --pipeline known:dinov2 --set size=8 --out o", USAGE, "--set is for --method"),
-        ("apply x --pipeline known:mine --out o", USAGE, "no known:mine; there are resnet50, "),
-        ("apply x --pipeline nowhere.json --out o", FAILED, "nowhere.json: No such file"),
-        ("stats x --pipeline known:mine", USAGE, "there is no known:mine"),
-    ],
-)
-def test_failures_are_one_sentence(arguments, code, sentence, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert main(arguments.split()) == code
-    said = capsys.readouterr().err
-    assert sentence in said and "Traceback" not in said
-    assert not list(tmp_path.iterdir())
+from tests.cli.conftest import pipeline_file
 
 
 @pytest.mark.parametrize(
@@ -103,14 +31,6 @@ def test_a_source_of_numbers_that_cannot_be_is_wrong_usage(
     arguments = ["apply", str(folder), "--method", method, "--fit-on", fit_on, "--out", str(out)]
     assert main(arguments) == USAGE
     assert sentence in capsys.readouterr().err and not out.exists()
-
-
-def test_wrong_usage_and_help(capsys):
-    assert main([]) == USAGE
-    assert main(["stats", "x", "--frobnicate"]) == USAGE
-    for command in ("app", "stats", "apply", "methods"):
-        assert main([command, "--help"]) == DONE
-        assert f"example:  python -m normviz {command}" in capsys.readouterr().out
 
 
 def test_apply_writes_what_the_method_returns(folder, tmp_path):
@@ -193,54 +113,6 @@ def test_grey_and_colour_in_one_set_get_the_channels_that_the_numbers_have(tmp_p
     assert shapes == {"1": [[9, 13, 1], [9, 13, 3]], "3": [[9, 13, 3], [9, 13, 3]]}
 
 
-def test_a_mean_image_is_written_beside_the_record(folder, tmp_path):
-    out = tmp_path / "stats.json"
-    assert main(["stats", str(folder), "--out", str(out), "--mean-image", "8"]) == DONE
-    stats = nv.scan(nv.read(str(folder)), mean_image=8)
-    with np.load(tmp_path / "stats.npz", allow_pickle=False) as images:
-        np.testing.assert_array_equal(images["mean"], stats.fraction_mean_image)
-        np.testing.assert_array_equal(images["std"], stats.fraction_std_image)
-        assert images["mean"].shape == (8, 8, 3)
-
-
-def pipeline_file(tmp_path, *steps):
-    path = tmp_path / "steps.json"
-    path.write_text(nv.Pipeline(steps).to_json())
-    return str(path)
-
-
-def test_stats_measures_what_comes_out_of_a_pipeline(folder, tmp_path, capsys):
-    steps = nv.STEPS["resize"](8), nv.STEPS["centre_crop"](6)
-    path = pipeline_file(tmp_path, *steps)
-    assert main(["stats", str(folder), "--pipeline", path, "--json"]) == DONE
-    record = json.loads(capsys.readouterr().out)
-    fitted = nv.Pipeline(steps).fit()
-    photos = list(nv.read(str(folder)))
-    pixels = np.concatenate([fitted(photo).reshape(-1, 3) for photo in photos]).astype(float)
-    np.testing.assert_allclose(record["mean"], pixels.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(record["std"]["pooled"], pixels.std(axis=0), rtol=1e-12)
-    assert record["exact"] and record["value_range"] == [0, 255] and record["images"] == 2
-    words = "resize 8 (shorter side, bilinear, Pillow) → centre crop 6"
-    assert record["transform"] == words
-    assert [step["step"] for step in record["pipeline"]["steps"]] == ["resize", "centre_crop"]
-    assert main(["stats", str(folder), "--pipeline", path]) == DONE
-    said = capsys.readouterr().out
-    assert said.startswith(f"after {words}\n2 images") and "torchvision, on fractions" in said
-
-
-def test_stats_fits_a_pipeline_and_needs_no_value_range(folder, tmp_path, capsys):
-    zscore = nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]())
-    path = pipeline_file(tmp_path, nv.STEPS["resize"](8), zscore)
-    out = tmp_path / "stats.json"
-    assert main(["stats", str(folder), "--pipeline", path, "--out", str(out)]) == DONE
-    record = json.loads(out.read_text())
-    np.testing.assert_allclose(record["mean"], 0, atol=1e-6)
-    np.testing.assert_allclose(record["std"]["pooled"], 1, rtol=1e-6)
-    assert record["value_range"] == [min(record["min"]), max(record["max"])]
-    assert main(["stats", str(folder), "--pipeline", path]) == DONE
-    assert "torchvision" not in capsys.readouterr().out
-
-
 def test_apply_runs_a_pipeline_and_keeps_it_fitted(folder, tmp_path):
     zscore = nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]())
     path = pipeline_file(tmp_path, nv.STEPS["resize"](8), zscore)
@@ -307,20 +179,91 @@ def test_a_grey_image_in_a_colour_pipeline_is_named(tmp_path, capsys):
     assert "grey.png: Mean and std is for 3 channels" in said and "“to RGB” before it" in said
 
 
+def shards_of(folder, out, *more):
+    arguments = ["apply", str(folder), "--method", "dataset_zscore", "--out", str(out), *more]
+    assert main(arguments) == DONE
+    listed = [json.loads(line) for line in (out / "images.jsonl").read_text().splitlines()]
+    return json.loads((out / "manifest.json").read_text()), listed
+
+
+def test_npz_shards_hold_what_the_method_returns(many, tmp_path):
+    out = tmp_path / "out"
+    manifest, listed = shards_of(
+        many, out, "--format", "npz", "--shard-size", "33", "--workers", "2"
+    )
+    assert manifest["count"] == 80 and [s["images"] for s in manifest["shards"]] == [33, 33, 14]
+    photos = nv.read(str(many))
+    expected = nv.METHODS["dataset_zscore"]().fit(nv.scan(photos))
+    packed = [np.load(out / shard["file"], allow_pickle=False) for shard in manifest["shards"]]
+    images = np.concatenate([arrays["images"] for arrays in packed])
+    np.testing.assert_array_equal(images, np.stack([expected(p.pixels) for p in photos]))
+    assert [entry["source"] for entry in listed] == photos.paths
+    fitted = nv.from_json((out / "fitted.json").read_text())
+    np.testing.assert_array_equal(images[7], fitted(photos[7].pixels))
+
+
+def test_zarr_holds_what_the_pipeline_returns(folder, tmp_path):
+    zarr = pytest.importorskip("zarr")
+    path = pipeline_file(tmp_path, nv.STEPS["resize"](8), nv.STEPS["centre_crop"](6))
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--pipeline", path, "--format", "zarr", "--out", str(out)]
+    assert main(arguments) == DONE
+    assert json.loads((out / "manifest.json").read_text())["listed_in"] == "images.jsonl"
+    fitted = pipeline_from_json((out / "pipeline.json").read_text())
+    root = zarr.open_group(str(out / "normalized.zarr"), mode="r")
+    expected = np.stack([fitted(photo) for photo in nv.read(str(folder))])
+    np.testing.assert_array_equal(root["images"][:], expected)
+    assert root.attrs["label_names"] == ["cat", "dog"] and root["labels"][:].tolist() == [0, 1]
+
+
+def test_zarr_of_several_sizes_is_refused_with_a_way_out(folder, tmp_path, capsys):
+    pytest.importorskip("zarr")
+    out = tmp_path / "out"
+    arguments = ["apply", str(folder), "--method", "lcn", "--format", "zarr", "--out", str(out)]
+    assert main(arguments) == FAILED
+    assert "Resize and crop in a --pipeline, or choose --format npz" in capsys.readouterr().err
+    assert not list(out.iterdir())
+
+
 @pytest.mark.parametrize(
-    ("data", "sentence"),
-    [(b"{}", "expected a pipeline"), (b"\xff\xfe", "this is no text; a pipeline is JSON")],
+    "more", [[], ["--format", "npz"], ["--format", "npz", "--shard-size", "9"]]
 )
-def test_a_file_that_is_no_pipeline_is_named(tmp_path, capsys, data, sentence):
-    (tmp_path / "steps.json").write_bytes(data)
-    path = str(tmp_path / "steps.json")
-    assert main(["stats", "x", "--pipeline", path]) == USAGE
-    assert f"steps.json: {sentence}" in capsys.readouterr().err
+def test_hostile_names_stay_inside_of_the_folder(tmp_path, more):
+    hostile = ["../../up.png", "/etc/absolute.png", "a/../../b.png", "con.png", "x" * 200 + ".png"]
+    hostile += ["-rf $(x)/..;`y`.png", "manifest.json/a.png", "new\nline.png"]
+    file = io.BytesIO()
+    PillowImage.fromarray(np.zeros((4, 4), np.uint8)).save(file, "PNG")
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in hostile:
+            archive.writestr(name, file.getvalue())
+    before = sorted(tmp_path.rglob("*"))
+    out = tmp_path / "in" / "out"
+    arguments = ["apply", str(tmp_path / "set.zip"), "--method", "scale_01", "--out", str(out)]
+    assert main([*arguments, *more]) == PARTLY
+    made = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
+    assert made[:2] == [tmp_path / "in", out] and len(made) > 3
+    for path in made[2:]:
+        assert path.parent == out and re.fullmatch(r"[\w-]+\.[a-z]+", path.name)
+        assert len(path.name) < 120
 
 
-def test_methods_lists_the_registry(capsys):
-    assert main(["methods", "--json"]) == DONE
-    listed = json.loads(capsys.readouterr().out)
-    assert [entry["name"] for entry in listed] == list(nv.METHODS)
-    lcn = next(entry for entry in listed if entry["name"] == "lcn")
-    assert lcn["parameters"] == {"window": 9, "over": "across"}
+def test_what_cannot_be_read_leaves_no_hole_in_the_shards(many, tmp_path, capsys):
+    (many / "40.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    arguments = ["apply", str(many), "--method", "scale_01", "--format", "npz"]
+    assert main([*arguments, "--shard-size", "50", "--out", str(out)]) == PARTLY
+    assert "40.png" in capsys.readouterr().err
+    with np.load(out / "normalized-00000.npz", allow_pickle=False) as arrays:
+        assert arrays["images"].shape == (50, 24, 32, 3)
+        assert [path[-6:] for path in arrays["paths"][39:41]] == ["39.png", "41.png"]
+
+
+def test_a_pipeline_is_fitted_by_workers_to_the_same_numbers(many, tmp_path):
+    zscore = nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]())
+    path = pipeline_file(tmp_path, nv.STEPS["resize"](8), zscore)
+    for name, workers in (("one", "1"), ("two", "2")):
+        arguments = ["apply", str(many), "--pipeline", path, "--workers", workers]
+        assert main([*arguments, "--out", str(tmp_path / name)]) == DONE
+    one, two = ((tmp_path / n / "pipeline.json").read_text() for n in ("one", "two"))
+    pipeline = nv.Pipeline((nv.STEPS["resize"](8), zscore))
+    assert one == two == pipeline.fit(nv.read(str(many))).to_json() + "\n"
