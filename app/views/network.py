@@ -227,7 +227,7 @@ def _about(norms: dict[str, FeatureNorm]) -> None:
             )
             st.markdown("\n".join(f"- [{plain(s.text)}]({s.url})" for s in about.sources))
             for library, words in about.libraries:
-                st.caption(f"**{plain(library)}**: {plain(words)}.")
+                st.caption(f"**{plain(library)}**: {plain(words)}")
             _code(name, norm)
 
 

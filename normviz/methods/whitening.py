@@ -141,7 +141,7 @@ _MOST = 150.0
 _COLOUR_LIBRARIES = (
     (
         "torchvision LinearTransformation",
-        "no fit and no ε: it multiplies a flattened image of one fixed size (a row) by a matrix of "
+        "No fit and no ε: it multiplies a flattened image of one fixed size (a row) by a matrix of "
         "(C·H·W)² numbers, so it takes W's transpose, blown up to whole images; the numbers are "
         "then the same (to 1e-6). The code here multiplies each pixel instead.",
     ),
@@ -272,7 +272,7 @@ class ColourPCA(_Colour):
         libraries=(
             (
                 "scikit-learn PCA(whiten=True)",
-                "the same signs and order, no ε, and variance with ddof 1: its result is "
+                "The same signs and order, no ε, and variance with ddof 1: its result is "
                 "√((n−1)/n) of this one without ε, 0.1 % smaller for n = 500 pixels.",
             ),
             *_COLOUR_LIBRARIES,
@@ -427,7 +427,7 @@ class PatchZCA(Whitening):
         libraries=(
             (
                 "Coates, Lee and Ng's K-means code (MATLAB)",
-                "whole whitened patches, of which this keeps the centre: equal with "
+                "Whole whitened patches, of which this keeps the centre: equal with "
                 "contrast='std', ε = 0.1 on eigenvalues, s = 0, but for its covariance's ddof 1 "
                 "(2.5e-6 of a variance for 400,000 patches).",
             ),
@@ -438,12 +438,12 @@ class PatchZCA(Whitening):
             ),
             (
                 "scikit-learn shrunk_covariance",
-                "the same shrinkage, (1 − s)·Σ + s·(tr Σ / D)·I, equal to 1e-15; its LedoitWolf "
+                "The same shrinkage, (1 − s)·Σ + s·(tr Σ / D)·I, equal to 1e-15; its LedoitWolf "
                 "chooses s from the data, here s is given.",
             ),
             (
                 "pylearn2 ZCA",
-                "on vectors given to it: covariance (ddof 0) + 0.1·I, which is ε = 0.1 on "
+                "On vectors given to it: covariance (ddof 0) + 0.1·I, which is ε = 0.1 on "
                 "eigenvalues, equal to 1e-12; no convolution.",
             ),
         ),
@@ -781,12 +781,12 @@ _IMAGE_LIBRARIES = (
     ),
     (
         "pylearn2 ZCA",
-        "eigenvalues of the covariance (ddof 0) + 0.1·I, which is ε = 0.1 on eigenvalues, equal "
+        "Eigenvalues of the covariance (ddof 0) + 0.1·I, which is ε = 0.1 on eigenvalues, equal "
         "to 1e-12; meant for images after global contrast normalization.",
     ),
     (
         "torchvision LinearTransformation",
-        "no fit: it multiplies the flattened image (C, H, W) by a D × D matrix, which is W "
+        "No fit: it multiplies the flattened image (C, H, W) by a D × D matrix, which is W "
         "transposed in its order of values; the numbers are then the same to 1e-5.",
     ),
     (
