@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -25,13 +26,13 @@ from app.frame import Frame, say_source
 from app.selection import LONGEST_OF_ONE, Column, Row, Selection, column_of, pick_display
 from app.sources import matched
 from app.text import plain
-from app.views import grid
+from app.views import grid, norms
 from app.views.compare import NONE_READABLE
 from app.views.panels import measure_ahead, measured
 from normviz.display import to_bytes
 from normviz.errors import NormvizError, ReadError
-from normviz.figures.theme import METHOD_COLOURS
-from normviz.methods import FAMILIES, METHODS, Method
+from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
+from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Method
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
 from normviz.methods.published import Published
@@ -49,6 +50,8 @@ THUMBNAIL = 224
 TRIED_ON = 128
 
 MOST_NAMED = 100
+
+_MAPS_WIDTH = 860
 
 BROKEN = (
     " A promise holds where the image has something to divide by: not where ε or a floor is as "
@@ -79,17 +82,19 @@ def page(shared: Frame) -> None:
 def _body(shared: Frame, display: tuple[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="method_controls"):
         with st.container(width=300):
+            titles = {**_titles(METHODS), **_titles(FEATURE_NORMS)}
             name = menu(
                 keys.METHOD,
                 "Method",
-                {"all": "All methods", **_titles()},
+                {"all": "All methods", **titles},
                 "Type to find a method by its name.",
             )
+        others = _titles(FEATURE_NORMS if name in FEATURE_NORMS else METHODS)
         with st.container(width=300):
             versus = menu(
                 keys.VERSUS,
                 "Beside it",
-                {"nothing": "Nothing", **{key: t for key, t in _titles().items() if key != name}},
+                {"nothing": "Nothing", **{key: t for key, t in others.items() if key != name}},
                 "A second method on the same image; the page says in numbers where they differ.",
             )
         row = _row(shared)
@@ -97,12 +102,14 @@ def _body(shared: Frame, display: tuple[str, str]) -> None:
         st.info("This image could not be read; choose another one.")
     elif name == "all":
         _gallery(shared, row)
+    elif name in FEATURE_NORMS:
+        _norm(shared, row, name, versus, display)
     else:
         _method(shared, row, name, versus, display)
 
 
-def _titles() -> dict[str, str]:
-    return {key: kind.about.title for key, kind in METHODS.items()}
+def _titles(kinds: Mapping[str, type[Method] | type[FeatureNorm]]) -> dict[str, str]:
+    return {key: kind.about.title for key, kind in kinds.items()}
 
 
 def _row(shared: Frame) -> Row | None:
@@ -123,7 +130,7 @@ def _row(shared: Frame) -> Row | None:
 
 def _gallery(shared: Frame, row: Row) -> None:
     st.markdown(
-        f"#### {len(METHODS)} ways to normalize, each on "
+        f"#### {len(METHODS) + len(FEATURE_NORMS)} ways to normalize, each on "
         f"{plain(f'“{row.title}”')}. Open one for its formula, its limits and its code."
     )
     columns = [
@@ -152,10 +159,25 @@ def _gallery(shared: Frame, row: Row) -> None:
                 message=found if isinstance(found, str) else "",
             )
         )
+    maps = norms.batch_of(shared, row.index)
+    for key, kind in FEATURE_NORMS.items():
+        items.append(
+            gallery.Item(
+                key=key,
+                title=kind.about.title,
+                summary=kind.about.summary,
+                group=norms.GROUP,
+                colour=NORM_COLOURS[key],
+                words=norms.words_to_find(key),
+                picture=norms.card(maps, kind()),
+                form="webp",
+            )
+        )
     gallery.show(items, key="gallery", on_choice=_open)
     st.caption(
         "Each picture is stretched between its own percentiles 0.5 and 99.5, and made from a copy "
-        f"of at most {THUMBNAIL} px; parameters are the defaults."
+        f"of at most {THUMBNAIL} px; parameters are the defaults. In-network: four channels of a "
+        "first convolution's maps of the image, black at −3 and white at 3."
     )
 
 
@@ -229,6 +251,69 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
             _about(chosen, row, column, place, place)
     if any(isinstance(column.method, Published) for column in shown):
         published.presets_table()
+
+
+def _norm(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
+    """The page of one normalization of feature maps, with another beside it on request."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
+        with st.container(width=300):
+            channel = norms.pick_channel()
+    names = [name] if versus in ("nothing", name) else [name, versus]
+    chosen = norms.parameters(names)
+    maps = norms.batch_of(shared, row.index)
+    results = {key: norms.one_channel(norm, maps, channel) for key, norm in chosen.items()}
+    planes = [found[0, ..., np.newaxis] for found in results.values() if not isinstance(found, str)]
+    between = planes[1] - planes[0] if len(planes) == 2 else None
+    st.markdown(f"#### {plain(_norm_headline(row, chosen, results, planes, channel))}")
+    # A map has few positions: two of them need no more room.
+    with st.container(key="grid", width=_MAPS_WIDTH if len(names) == 1 else "stretch"):
+        drawn = norms.draw(
+            maps,
+            results,
+            channel,
+            1,
+            "method_maps",
+            display,
+            None if between is None else between[..., 0],
+        )
+    st.caption(plain(norms.caption(maps, channel)))
+    if between is not None:
+        whole = [norms.one_image(norm, maps) for norm in chosen.values()]
+        both = [found for found in whole if not isinstance(found, str)]
+        shorts = [norm.about.short for norm in chosen.values()]
+        st.markdown(
+            plain(
+                f"Over all {norms.CHANNELS} channels: "
+                f"{two_methods(*shorts, row.title, difference(*both))}"
+            )
+        )
+    if not drawn:
+        return
+    if len(chosen) == 1:
+        norms.about(name, chosen[name], maps, *st.columns([3, 2], gap="large"))
+        return
+    for (key, norm), place in zip(chosen.items(), st.columns(2, gap="large"), strict=True):
+        place.subheader(plain(norm.about.title), anchor=False)
+        norms.about(key, norm, maps, place, place)
+
+
+def _norm_headline(
+    row: Row,
+    chosen: Mapping[str, FeatureNorm],
+    results: Mapping[str, np.ndarray | str],
+    planes: list[np.ndarray],
+    channel: int,
+) -> str:
+    failed = [found for found in results.values() if isinstance(found, str)]
+    if failed:
+        return failed[0]
+    abouts = [norm.about for norm in chosen.values()]
+    title = f"{row.title}, channel {channel}"
+    if len(planes) == 2:
+        return two_methods(abouts[0].short, abouts[1].short, title, difference(*planes))
+    low, high, mean, std = (float(f(planes[0])) for f in (np.min, np.max, np.mean, np.std))
+    return one_method(abouts[0].title, title, low, high, mean, std, abouts[0].unit)
 
 
 def _parameters(names: list[str]) -> dict[str, Method]:
