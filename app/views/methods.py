@@ -23,25 +23,35 @@ from app.cached import (
 )
 from app.controls import configured, menu
 from app.frame import Frame, say_source
-from app.selection import LONGEST_OF_ONE, Column, Row, Selection, column_of, pick_display
+from app.selection import (
+    LONGEST_OF_ONE,
+    Column,
+    Row,
+    Selection,
+    column_of,
+    memory_words,
+    pick_display,
+)
 from app.sources import matched
 from app.text import plain
-from app.views import grid, norms
+from app.views import grid, norms, style
 from app.views.compare import NONE_READABLE
 from app.views.panels import measure_ahead, measured
 from normviz.display import to_bytes
 from normviz.errors import NormvizError, ReadError
+from normviz.figures import component_bars
 from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
+from normviz.images import Image
 from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Method
+from normviz.methods.clahe import CLAHE
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
 from normviz.methods.published import Published
-from normviz.methods.whitening import PLACES, Whitening
+from normviz.methods.whitening import ImagePCA
 from normviz.observe.difference import Difference, difference
 from normviz.observe.invariance import Tried, tried_changes
 from normviz.observe.ranges import Ranges
 from normviz.observe.sentences import one_method, two_methods
-from normviz.read.sampled import MOST
 
 THUMBNAIL = 224
 """Longer side of the gallery's pictures, in px."""
@@ -220,9 +230,10 @@ def _webp(pixels: np.ndarray) -> bytes:
 def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
     st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
     names = [name] if versus in ("nothing", name) else [name, versus]
-    methods = _parameters(names)
+    methods = _parameters(names, row.image)
     for method in methods.values():
-        _say_memory(shared, method)
+        if words := memory_words(method, shared.numbers):
+            st.caption(plain(words))
     columns = [column_of("none", METHODS["none"](), None, "")] if "none" not in names else []
     for key in names:
         columns.append(column_of(key, methods[key], shared.numbers, shared.missing))
@@ -242,6 +253,8 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
     st.markdown(f"#### {plain(_headline(chosen, row, shown, compared))}")
     with st.container(key="grid"):
         grid.draw(chosen, "method_viewer", more=_difference_column(chosen, row, shown))
+    for column in shown:
+        _components(chosen, row, column)
     if len(shown) == 1:
         wide, narrow = st.columns([3, 2], gap="large")
         _about(chosen, row, shown[0], wide, narrow)
@@ -251,6 +264,38 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
             _about(chosen, row, column, place, place)
     if any(isinstance(column.method, Published) for column in shown):
         published.presets_table()
+
+
+def _components(chosen: Selection, row: Row, column: Column) -> None:
+    """Bars of the numbers that image PCA makes of an image: its picture shows hardly any."""
+    method, fitted = column.method, column.fitted
+    # Why there are none stands where the picture would be.
+    if not isinstance(method, ImagePCA) or fitted is None:
+        return
+    if isinstance(measured(chosen, row, column), str):
+        return
+    image = lit(row.image, chosen.light)
+
+    def build() -> np.ndarray:
+        low, high = image.value_range
+        u = (image.pixels.astype(np.float64) - low) / (high - low)
+        return method.components_of(u, fitted.constants)
+
+    values = remembered(("components", image.digest, name_of(fitted)), build)
+    st.markdown(
+        plain(
+            f"“{row.title}” in {len(values)} numbers, its components over the dataset, each in its "
+            "own standard deviations. The picture holds them from its upper left corner on, and "
+            "zeros in the rest."
+        )
+    )
+    st.plotly_chart(
+        component_bars(values, METHOD_COLOURS[column.name], dark=style.dark()),
+        theme=None,
+        key="components",
+        config={"displayModeBar": False},
+        alt="Bars of the image's whitened principal components",
+    )
 
 
 def _norm(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
@@ -316,28 +361,18 @@ def _norm_headline(
     return one_method(abouts[0].title, title, low, high, mean, std, abouts[0].unit)
 
 
-def _parameters(names: list[str]) -> dict[str, Method]:
+def _parameters(names: list[str], image: Image) -> dict[str, Method]:
     """Draw the parameters: side by side for one method, one method beside the other for two."""
     places = [st.columns(3)] if len(names) == 1 else [[place] for place in st.columns(2)]
     methods = {}
     for key, own in zip(names, places, strict=True):
         if len(names) > 1 and dataclasses.fields(METHODS[key]):
             own[0].markdown(f"**{plain(METHODS[key].about.short)}**")
-        methods[key] = configured(key, own)
+        methods[key] = method = configured(key, own)
+        if isinstance(method, CLAHE):
+            # Under the slider of the limit, its first parameter.
+            own[0].caption(plain(method.limit_sentence(image.height, image.width)))
     return methods
-
-
-def _say_memory(shared: Frame, method: Method) -> None:
-    """What fitting a whitening takes, said before it is done."""
-    numbers = shared.numbers
-    if isinstance(method, Whitening) and numbers is not None and numbers.collection is not None:
-        images = min(len(numbers.collection), MOST)
-        st.caption(
-            plain(
-                f"{method.about.title}, ε {PLACES[method.place]}. "
-                f"{method.memory_sentence(images, numbers.channels)}"
-            )
-        )
 
 
 def _headline(chosen: Selection, row: Row, shown: list[Column], compared: Difference | None) -> str:
@@ -419,9 +454,10 @@ def _about(
     with beside:
         st.markdown("**What shares its numbers**")
         batch = about.scope == "batch"
+        # A covariance joins what each mean keeps apart.
         axes.show(
-            about.reduces,
-            axes.words_of(about.reduces, batch),
+            ("N", "H", "W", "C") if about.joins else about.reduces,
+            axes.words_of(about.reduces, batch, about.joins),
             METHOD_COLOURS[column.name],
             key=f"axes_{column.name}",
             batch=batch,

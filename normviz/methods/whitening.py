@@ -249,6 +249,7 @@ class ColourPCA(_Colour):
         short="colour PCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="channels",
         formula=(
             r"y = \mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top (x-\mu),"
             r"\quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of R, G, B}"
@@ -309,6 +310,7 @@ class ColourZCA(_Colour):
         short="colour ZCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="channels",
         formula=(
             r"y = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top"
             r" (x-\mu), \quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of R, G, B}"
@@ -403,6 +405,7 @@ class PatchZCA(Whitening):
         short="patch ZCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="values of a patch",
         formula=(
             r"y_{hw} = W_{\mathrm{centre}}\,(p_{hw}-\mu), \quad"
             r" W = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right)U^\top, \quad"
@@ -817,6 +820,7 @@ class ImagePCA(_WholeImage):
         short="image PCA",
         scope="dataset",
         reduces=("N",),
+        joins="values of an image",
         formula=(
             r"y_i = \frac{u_i^\top (x-\mu)}{\sqrt{\lambda_i+\varepsilon}}, \quad"
             r" \Sigma = \sum_i \lambda_i u_i u_i^\top \text{ of whole images}"
@@ -841,6 +845,17 @@ class ImagePCA(_WholeImage):
     def channel_names(self, channels: int) -> tuple[str, ...]:
         # Components lie in the picture as its values do, channel by channel.
         return ("PC 1, 4 …", "PC 2, 5 …", "PC 3, 6 …") if channels == 3 else ("PC 1, 2 …",)
+
+    def components_of(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the whitened components ``(K, 1)`` of fractions ``u``, largest variance first.
+
+        ``(K, 3)`` for a colour image under a fit on grey: each channel is an image of its own.
+        """
+        mean = constants["mean"]
+        small = squeezed(u, self.side, UNIT_RANGE)
+        parts = np.split(small, u.shape[2] // mean.shape[2], axis=2)
+        done = [self.whitened((part - mean).ravel(), constants) for part in parts]
+        return np.stack(done, axis=1)[: len(constants["components"])]
 
     def whitened(self, x: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         components = constants["components"].reshape(-1, x.size)
@@ -878,6 +893,7 @@ class ImageZCA(_WholeImage):
         short="image ZCA",
         scope="dataset",
         reduces=("N",),
+        joins="values of an image",
         formula=(
             r"y = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top"
             r" (x-\mu), \quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of whole images}"

@@ -91,7 +91,7 @@ def norms():
     yield pytest.param(FEATURE_NORMS["batch_renorm"](epsilon=1e-12, r_max=1.0, d_max=0.0), id="r1")
 
 
-@pytest.mark.parametrize("norm", norms())
+@pytest.mark.parametrize("norm", list(norms()))
 def test_a_norm_does_not_see_what_it_promises_and_sees_the_rest(norm):
     tried = tried_on_maps(norm, MAPS)
     assert [(t.name, t.seen) for t in tried] == [(t.name, not t.promised) for t in tried]
