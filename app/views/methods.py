@@ -42,7 +42,8 @@ from normviz.errors import NormvizError, ReadError
 from normviz.figures import component_bars
 from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
 from normviz.images import Image
-from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Method
+from normviz.light import Light
+from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Fitted, Method
 from normviz.methods.clahe import CLAHE
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
@@ -62,6 +63,9 @@ TRIED_ON = 128
 MOST_NAMED = 100
 
 _MAPS_WIDTH = 860
+
+# Bars on the card of image PCA, at most.
+_BARS = 16
 
 BROKEN = (
     " A promise holds where the image has something to divide by: not where ε or a floor is as "
@@ -206,6 +210,8 @@ def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
             values = normalized_copy(row.image, shared.light, THUMBNAIL, fitted)
         except NormvizError as error:
             return str(error)
+        if isinstance(column.method, ImagePCA):
+            return _webp(_bars(_components_of(shared.light, row, fitted)))
         # One outlier would leave a small picture all grey; a few values among zeros are all it is.
         low, high = (float(end) for end in np.percentile(values, (0.5, 99.5)))
         if high == low:
@@ -266,6 +272,34 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
         published.presets_table()
 
 
+def _components_of(light: Light, row: Row, fitted: Fitted) -> np.ndarray:
+    image = lit(row.image, light)
+    method = fitted.method
+    assert isinstance(method, ImagePCA)
+
+    def build() -> np.ndarray:
+        low, high = image.value_range
+        u = (image.pixels.astype(np.float64) - low) / (high - low)
+        return method.components_of(u, fitted.constants)
+
+    return remembered(("components", image.digest, name_of(fitted)), build)
+
+
+def _bars(values: np.ndarray) -> np.ndarray:
+    """The first components as white bars up and down from a line, for a card."""
+    height, width = 168, 224
+    shown = values[:_BARS, 0]
+    reach = float(np.abs(shown).max()) or 1.0
+    picture = np.full((height, width, 1), 60, np.uint8)
+    room = width // len(shown)
+    for at, value in enumerate(shown):
+        tip = round(height / 2 - 0.42 * height * float(value) / reach)
+        top, bottom = sorted((tip, height // 2))
+        picture[top : bottom + 1, at * room + room // 5 : (at + 1) * room - room // 5] = 230
+    picture[height // 2] = 150
+    return picture
+
+
 def _components(chosen: Selection, row: Row, column: Column) -> None:
     """Bars of the numbers that image PCA makes of an image: its picture shows hardly any."""
     method, fitted = column.method, column.fitted
@@ -274,14 +308,7 @@ def _components(chosen: Selection, row: Row, column: Column) -> None:
         return
     if isinstance(measured(chosen, row, column), str):
         return
-    image = lit(row.image, chosen.light)
-
-    def build() -> np.ndarray:
-        low, high = image.value_range
-        u = (image.pixels.astype(np.float64) - low) / (high - low)
-        return method.components_of(u, fitted.constants)
-
-    values = remembered(("components", image.digest, name_of(fitted)), build)
+    values = _components_of(chosen.light, row, fitted)
     st.markdown(
         plain(
             f"“{row.title}” in {len(values)} numbers, its components over the dataset, each in its "

@@ -36,10 +36,10 @@ def component_bars(values: np.ndarray, colour: str, *, dark: bool) -> go.Figure:
                 "template": template(dark),
                 "height": 300,
                 "margin": {"l": 60, "r": 10, "t": 20, "b": 48},
-                "bargap": 0.35 if few else 0.1,
+                "bargap": 0.6 if few else 0.1,
                 "xaxis": {
                     "title": {"text": "principal component, largest variance first"},
-                    "range": [0.4, max(len(values), 8) + 0.6],
+                    "range": [0.4, len(values) + 0.6],
                     **({"dtick": 1} if few else {}),
                 },
                 "yaxis": {

@@ -264,3 +264,36 @@ def test_two_norms_and_the_numbers_between_them(open_page):
     assert page.get_by_text(f"Over all 32 channels: {whole}").count() == 1
     away = float((second - first)[..., 13].max())
     assert numbers_on_screen(page)[0, "difference", "map", "max"] == pytest.approx(away, rel=1e-4)
+
+
+def test_the_other_convention_of_the_clip_limit_follows_the_slider(open_page):
+    page = open_page(address("clahe", **{"clahe.clip_limit": 4}))
+    photo = PHOTOS[0]
+
+    def said(limit: float) -> str:
+        return nv.METHODS["clahe"](clip_limit=limit).limit_sentence(photo.height, photo.width)
+
+    assert page.get_by_text(said(4.0), exact=True).count() == 1
+    page.locator("input[type=range][aria-label='Clip limit']").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text(said(4.5), exact=True).wait_for()
+
+
+def test_a_covariance_joins_channels_in_words_and_block(open_page):
+    page = open_page(address("colour_zca"))
+    block = page.locator(".st-key-axes_colour_zca svg")
+    assert block.locator("polygon.shared.front").count() == 4 * 3 * 6
+    assert "a covariance of all of them with one another" in block.get_attribute("aria-label")
+
+
+def test_image_pca_shows_its_components_as_bars(open_page):
+    page = open_page(address("image_pca"))
+    page.wait_for_selector(".st-key-components .js-plotly-plot", state="attached")
+    fitted = fit("image_pca")
+    photo = PHOTOS[0].pixels
+    expected = fitted.method.components_of(photo / 255, fitted.constants)[:, 0]
+    drawn = page.evaluate(
+        "() => [...document.querySelector('.st-key-components .js-plotly-plot').data[0].y]"
+    )
+    np.testing.assert_allclose(drawn, expected, rtol=1e-6)
+    np.testing.assert_allclose(fitted(photo)[0, ::15][:1, :3].ravel()[:3], expected, rtol=1e-4)

@@ -188,3 +188,22 @@ def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, path, width
     assert page.evaluate(
         "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
     )
+
+
+@pytest.mark.parametrize(("width", "first"), [(390, "pictures"), (1280, "steps")])
+def test_a_phone_shows_the_pictures_before_the_steps(open_page, width, first):
+    page = open_page("/pipelines", width=width, height=844)
+    page.locator("[data-testid=stImage] img").first.wait_for()
+    top = {
+        name: page.locator(selector).first.bounding_box()
+        for name, selector in (
+            ("pictures", ".st-key-pipeline_result [data-testid=stImage]"),
+            ("steps", ".st-key-step_0"),
+            ("further", ".st-key-pipeline_further"),
+        )
+    }
+    if first == "pictures":
+        assert 0 < top["pictures"]["y"] < 844
+        assert top["pictures"]["y"] < top["steps"]["y"] < top["further"]["y"]
+    else:
+        assert top["steps"]["x"] + top["steps"]["width"] < top["pictures"]["x"]
