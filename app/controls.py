@@ -13,6 +13,7 @@ from app.keys import Key, parameter_key
 from app.text import plain
 from normviz.errors import ParameterError
 from normviz.methods import FEATURE_NORMS, METHODS, FeatureNorm, Method
+from normviz.methods.clahe import CLAHE
 
 Kind = TypeVar("Kind", Method, FeatureNorm)
 
@@ -170,5 +171,7 @@ def parameters_of(names: Sequence[str]) -> dict[str, Method]:
             for name in adjustable:
                 about = METHODS[name].about
                 st.markdown(f"**{plain(about.short)}**", help=about.title)
-                done[name] = configured(name)
+                done[name] = method = configured(name)
+                if isinstance(method, CLAHE):
+                    st.caption(plain(method.limit_sentence(512, 512)))
     return {name: done.get(name) or METHODS[name]() for name in names}

@@ -28,6 +28,7 @@ from normviz.images import Image
 from normviz.imports import EXPECTED, read_normalization
 from normviz.light import Light
 from normviz.methods import METHODS, Fitted, Method
+from normviz.methods.whitening import PLACES, Whitening
 from normviz.presets import MEAN_IMAGES, PRESETS
 from normviz.read.sampled import LONGEST, MOST, sampled
 from normviz.samples import SAMPLE_SETS, SAMPLES
@@ -117,8 +118,17 @@ def pick_light() -> Light:
     return Light(ev=ev, kelvin=float(kelvin), noise=noise, seed=seed)
 
 
-def pick_methods() -> dict[str, Method]:
-    """Draw the choice of methods and their parameters."""
+def memory_words(method: Method, numbers: Numbers | None) -> str:
+    """What fitting a whitening takes, to be said before it is done; nothing for other methods."""
+    if not isinstance(method, Whitening) or numbers is None or numbers.collection is None:
+        return ""
+    images = min(len(numbers.collection), MOST)
+    said = method.memory_sentence(images, numbers.channels)
+    return f"{method.about.title}, ε {PLACES[method.place]}. {said}"
+
+
+def pick_methods(numbers: Numbers | None) -> dict[str, Method]:
+    """Draw the choice of methods and their parameters, and what fitting them takes."""
     st.subheader("Methods", anchor=False)
     chosen = several(
         keys.METHODS,
@@ -127,7 +137,11 @@ def pick_methods() -> dict[str, Method]:
         MOST_METHODS,
         f"One column a method, at most {MOST_METHODS}.",
     )
-    return parameters_of(chosen)
+    methods = parameters_of(chosen)
+    for method in methods.values():
+        if words := memory_words(method, numbers):
+            st.caption(plain(words))
+    return methods
 
 
 def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:

@@ -21,8 +21,8 @@ def show(reduces: Sequence[str], words: str, colour: str, *, key: str, batch: bo
     )
 
 
-def words_of(reduces: Sequence[str], batch: bool = False) -> str:
-    """Say in a sentence what the marked values share.
+def words_of(reduces: Sequence[str], batch: bool = False, joins: str = "") -> str:
+    """Say in a sentence what the marked values share; ``joins`` as in ``About``.
 
     >>> words_of(("H", "W"))
     'One set of numbers for each image and channel, taken over all positions.'
@@ -30,6 +30,9 @@ def words_of(reduces: Sequence[str], batch: bool = False) -> str:
     'Each value by itself: no numbers are taken from the images.'
     >>> words_of(("H", "W", "c"))
     'One set of numbers for each image and group of channels, taken over all positions.'
+    >>> words_of(("N", "H", "W"), joins="channels")
+    'A mean for each of the channels and a covariance of all of them with one another, taken over \
+all images and all positions.'
     """
     if not reduces:
         return "Each value by itself: no numbers are taken from the images."
@@ -51,6 +54,11 @@ def words_of(reduces: Sequence[str], batch: bool = False) -> str:
         over.append("a window around it")
     if "C" in reduces:
         over.append("all channels")
+    if joins:
+        return (
+            f"A mean for each of the {joins} and a covariance of all of them with one another, "
+            f"taken over {_listed(over)}."
+        )
     each = f" for each {_listed(own)}" if own else ""
     return f"One set of numbers{each}, taken over {_listed(over)}."
 

@@ -5,6 +5,8 @@ const BATCH = 2;
 const VIEW = [450, 270];
 const UNIT = 33;
 const START = { yaw: -0.62, pitch: 0.42 };
+const NAME = 12.5; // px on screen
+const watching = new WeakMap(); // parentElement → what follows the block's width
 const turned = new WeakMap(); // parentElement → { yaw, pitch }
 
 export default function ({ data, parentElement }) {
@@ -31,6 +33,15 @@ export default function ({ data, parentElement }) {
     event.preventDefault();
   };
   draw();
+  // Names keep their size on screen, however narrow the block is drawn.
+  const sized = () => {
+    const scale = VIEW[0] / (svg.clientWidth || VIEW[0]);
+    svg.style.setProperty("--name-size", `${(NAME * scale).toFixed(1)}px`);
+  };
+  watching.get(parentElement)?.disconnect();
+  const watch = new ResizeObserver(sized);
+  watching.set(parentElement, watch);
+  watch.observe(svg);
   const words = document.createElement("p");
   words.textContent = data.words;
   root.replaceChildren(svg, words);

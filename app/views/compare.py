@@ -36,7 +36,7 @@ NONE_READABLE = "No image here could be read; the reasons stand above. Choose ot
 def page(shared: Frame) -> None:
     """Draw the page from the widgets' state."""
     with shared.methods_place:
-        methods = pick_methods()
+        methods = pick_methods(shared.numbers)
     with shared.last_place:
         mapping, scale = pick_display()
     say_source(shared)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -22,25 +23,36 @@ from app.cached import (
 )
 from app.controls import configured, menu
 from app.frame import Frame, say_source
-from app.selection import LONGEST_OF_ONE, Column, Row, Selection, column_of, pick_display
+from app.selection import (
+    LONGEST_OF_ONE,
+    Column,
+    Row,
+    Selection,
+    column_of,
+    memory_words,
+    pick_display,
+)
 from app.sources import matched
 from app.text import plain
-from app.views import grid
+from app.views import grid, norms, style
 from app.views.compare import NONE_READABLE
 from app.views.panels import measure_ahead, measured
 from normviz.display import to_bytes
 from normviz.errors import NormvizError, ReadError
-from normviz.figures.theme import METHOD_COLOURS
-from normviz.methods import FAMILIES, METHODS, Method
+from normviz.figures import component_bars
+from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
+from normviz.images import Image
+from normviz.light import Light
+from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Fitted, Method
+from normviz.methods.clahe import CLAHE
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
 from normviz.methods.published import Published
-from normviz.methods.whitening import PLACES, Whitening
+from normviz.methods.whitening import ImagePCA
 from normviz.observe.difference import Difference, difference
 from normviz.observe.invariance import Tried, tried_changes
 from normviz.observe.ranges import Ranges
 from normviz.observe.sentences import one_method, two_methods
-from normviz.read.sampled import MOST
 
 THUMBNAIL = 224
 """Longer side of the gallery's pictures, in px."""
@@ -49,6 +61,11 @@ THUMBNAIL = 224
 TRIED_ON = 128
 
 MOST_NAMED = 100
+
+_MAPS_WIDTH = 860
+
+# Bars on the card of image PCA, at most.
+_BARS = 16
 
 BROKEN = (
     " A promise holds where the image has something to divide by: not where ε or a floor is as "
@@ -79,17 +96,19 @@ def page(shared: Frame) -> None:
 def _body(shared: Frame, display: tuple[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="method_controls"):
         with st.container(width=300):
+            titles = {**_titles(METHODS), **_titles(FEATURE_NORMS)}
             name = menu(
                 keys.METHOD,
                 "Method",
-                {"all": "All methods", **_titles()},
+                {"all": "All methods", **titles},
                 "Type to find a method by its name.",
             )
+        others = _titles(FEATURE_NORMS if name in FEATURE_NORMS else METHODS)
         with st.container(width=300):
             versus = menu(
                 keys.VERSUS,
                 "Beside it",
-                {"nothing": "Nothing", **{key: t for key, t in _titles().items() if key != name}},
+                {"nothing": "Nothing", **{key: t for key, t in others.items() if key != name}},
                 "A second method on the same image; the page says in numbers where they differ.",
             )
         row = _row(shared)
@@ -97,12 +116,14 @@ def _body(shared: Frame, display: tuple[str, str]) -> None:
         st.info("This image could not be read; choose another one.")
     elif name == "all":
         _gallery(shared, row)
+    elif name in FEATURE_NORMS:
+        _norm(shared, row, name, versus, display)
     else:
         _method(shared, row, name, versus, display)
 
 
-def _titles() -> dict[str, str]:
-    return {key: kind.about.title for key, kind in METHODS.items()}
+def _titles(kinds: Mapping[str, type[Method] | type[FeatureNorm]]) -> dict[str, str]:
+    return {key: kind.about.title for key, kind in kinds.items()}
 
 
 def _row(shared: Frame) -> Row | None:
@@ -123,7 +144,7 @@ def _row(shared: Frame) -> Row | None:
 
 def _gallery(shared: Frame, row: Row) -> None:
     st.markdown(
-        f"#### {len(METHODS)} ways to normalize, each on "
+        f"#### {len(METHODS) + len(FEATURE_NORMS)} ways to normalize, each on "
         f"{plain(f'“{row.title}”')}. Open one for its formula, its limits and its code."
     )
     columns = [
@@ -152,10 +173,25 @@ def _gallery(shared: Frame, row: Row) -> None:
                 message=found if isinstance(found, str) else "",
             )
         )
+    maps = norms.batch_of(shared, row.index)
+    for key, kind in FEATURE_NORMS.items():
+        items.append(
+            gallery.Item(
+                key=key,
+                title=kind.about.title,
+                summary=kind.about.summary,
+                group=norms.GROUP,
+                colour=NORM_COLOURS[key],
+                words=norms.words_to_find(key),
+                picture=norms.card(maps, kind()),
+                form="webp",
+            )
+        )
     gallery.show(items, key="gallery", on_choice=_open)
     st.caption(
         "Each picture is stretched between its own percentiles 0.5 and 99.5, and made from a copy "
-        f"of at most {THUMBNAIL} px; parameters are the defaults."
+        f"of at most {THUMBNAIL} px; parameters are the defaults. In-network: four channels of a "
+        "first convolution's maps of the image, black at −3 and white at 3."
     )
 
 
@@ -174,6 +210,8 @@ def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
             values = normalized_copy(row.image, shared.light, THUMBNAIL, fitted)
         except NormvizError as error:
             return str(error)
+        if isinstance(column.method, ImagePCA):
+            return _webp(_bars(_components_of(shared.light, row, fitted)))
         # One outlier would leave a small picture all grey; a few values among zeros are all it is.
         low, high = (float(end) for end in np.percentile(values, (0.5, 99.5)))
         if high == low:
@@ -198,9 +236,10 @@ def _webp(pixels: np.ndarray) -> bytes:
 def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
     st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
     names = [name] if versus in ("nothing", name) else [name, versus]
-    methods = _parameters(names)
+    methods = _parameters(names, row.image)
     for method in methods.values():
-        _say_memory(shared, method)
+        if words := memory_words(method, shared.numbers):
+            st.caption(plain(words))
     columns = [column_of("none", METHODS["none"](), None, "")] if "none" not in names else []
     for key in names:
         columns.append(column_of(key, methods[key], shared.numbers, shared.missing))
@@ -220,6 +259,8 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
     st.markdown(f"#### {plain(_headline(chosen, row, shown, compared))}")
     with st.container(key="grid"):
         grid.draw(chosen, "method_viewer", more=_difference_column(chosen, row, shown))
+    for column in shown:
+        _components(chosen, row, column)
     if len(shown) == 1:
         wide, narrow = st.columns([3, 2], gap="large")
         _about(chosen, row, shown[0], wide, narrow)
@@ -231,28 +272,134 @@ def _method(shared: Frame, row: Row, name: str, versus: str, display: tuple[str,
         published.presets_table()
 
 
-def _parameters(names: list[str]) -> dict[str, Method]:
+def _components_of(light: Light, row: Row, fitted: Fitted) -> np.ndarray:
+    image = lit(row.image, light)
+    method = fitted.method
+    assert isinstance(method, ImagePCA)
+
+    def build() -> np.ndarray:
+        low, high = image.value_range
+        u = (image.pixels.astype(np.float64) - low) / (high - low)
+        return method.components_of(u, fitted.constants)
+
+    return remembered(("components", image.digest, name_of(fitted)), build)
+
+
+def _bars(values: np.ndarray) -> np.ndarray:
+    """The first components as white bars up and down from a line, for a card."""
+    height, width = 168, 224
+    shown = values[:_BARS, 0]
+    reach = float(np.abs(shown).max()) or 1.0
+    picture = np.full((height, width, 1), 60, np.uint8)
+    room = width // len(shown)
+    for at, value in enumerate(shown):
+        tip = round(height / 2 - 0.42 * height * float(value) / reach)
+        top, bottom = sorted((tip, height // 2))
+        picture[top : bottom + 1, at * room + room // 5 : (at + 1) * room - room // 5] = 230
+    picture[height // 2] = 150
+    return picture
+
+
+def _components(chosen: Selection, row: Row, column: Column) -> None:
+    """Bars of the numbers that image PCA makes of an image: its picture shows hardly any."""
+    method, fitted = column.method, column.fitted
+    # Why there are none stands where the picture would be.
+    if not isinstance(method, ImagePCA) or fitted is None:
+        return
+    if isinstance(measured(chosen, row, column), str):
+        return
+    values = _components_of(chosen.light, row, fitted)
+    st.markdown(
+        plain(
+            f"“{row.title}” in {len(values)} numbers, its components over the dataset, each in its "
+            "own standard deviations. The picture holds them from its upper left corner on, and "
+            "zeros in the rest."
+        )
+    )
+    st.plotly_chart(
+        component_bars(values, METHOD_COLOURS[column.name], dark=style.dark()),
+        theme=None,
+        key="components",
+        config={"displayModeBar": False},
+        alt="Bars of the image's whitened principal components",
+    )
+
+
+def _norm(shared: Frame, row: Row, name: str, versus: str, display: tuple[str, str]) -> None:
+    """The page of one normalization of feature maps, with another beside it on request."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button("All methods", icon=":material/arrow_back:", on_click=_open, args=("all",))
+        with st.container(width=300):
+            channel = norms.pick_channel()
+    names = [name] if versus in ("nothing", name) else [name, versus]
+    chosen = norms.parameters(names)
+    maps = norms.batch_of(shared, row.index)
+    results = {key: norms.one_channel(norm, maps, channel) for key, norm in chosen.items()}
+    planes = [found[0, ..., np.newaxis] for found in results.values() if not isinstance(found, str)]
+    between = planes[1] - planes[0] if len(planes) == 2 else None
+    st.markdown(f"#### {plain(_norm_headline(row, chosen, results, planes, channel))}")
+    # A map has few positions: two of them need no more room.
+    with st.container(key="grid", width=_MAPS_WIDTH if len(names) == 1 else "stretch"):
+        drawn = norms.draw(
+            maps,
+            results,
+            channel,
+            1,
+            "method_maps",
+            display,
+            None if between is None else between[..., 0],
+        )
+    st.caption(plain(norms.caption(maps, channel)))
+    if between is not None:
+        whole = [norms.one_image(norm, maps) for norm in chosen.values()]
+        both = [found for found in whole if not isinstance(found, str)]
+        shorts = [norm.about.short for norm in chosen.values()]
+        st.markdown(
+            plain(
+                f"Over all {norms.CHANNELS} channels: "
+                f"{two_methods(*shorts, row.title, difference(*both))}"
+            )
+        )
+    if not drawn:
+        return
+    if len(chosen) == 1:
+        norms.about(name, chosen[name], maps, *st.columns([3, 2], gap="large"))
+        return
+    for (key, norm), place in zip(chosen.items(), st.columns(2, gap="large"), strict=True):
+        place.subheader(plain(norm.about.title), anchor=False)
+        norms.about(key, norm, maps, place, place)
+
+
+def _norm_headline(
+    row: Row,
+    chosen: Mapping[str, FeatureNorm],
+    results: Mapping[str, np.ndarray | str],
+    planes: list[np.ndarray],
+    channel: int,
+) -> str:
+    failed = [found for found in results.values() if isinstance(found, str)]
+    if failed:
+        return failed[0]
+    abouts = [norm.about for norm in chosen.values()]
+    title = f"{row.title}, channel {channel}"
+    if len(planes) == 2:
+        return two_methods(abouts[0].short, abouts[1].short, title, difference(*planes))
+    low, high, mean, std = (float(f(planes[0])) for f in (np.min, np.max, np.mean, np.std))
+    return one_method(abouts[0].title, title, low, high, mean, std, abouts[0].unit)
+
+
+def _parameters(names: list[str], image: Image) -> dict[str, Method]:
     """Draw the parameters: side by side for one method, one method beside the other for two."""
     places = [st.columns(3)] if len(names) == 1 else [[place] for place in st.columns(2)]
     methods = {}
     for key, own in zip(names, places, strict=True):
         if len(names) > 1 and dataclasses.fields(METHODS[key]):
             own[0].markdown(f"**{plain(METHODS[key].about.short)}**")
-        methods[key] = configured(key, own)
+        methods[key] = method = configured(key, own)
+        if isinstance(method, CLAHE):
+            # Under the slider of the limit, its first parameter.
+            own[0].caption(plain(method.limit_sentence(image.height, image.width)))
     return methods
-
-
-def _say_memory(shared: Frame, method: Method) -> None:
-    """What fitting a whitening takes, said before it is done."""
-    numbers = shared.numbers
-    if isinstance(method, Whitening) and numbers is not None and numbers.collection is not None:
-        images = min(len(numbers.collection), MOST)
-        st.caption(
-            plain(
-                f"{method.about.title}, ε {PLACES[method.place]}. "
-                f"{method.memory_sentence(images, numbers.channels)}"
-            )
-        )
 
 
 def _headline(chosen: Selection, row: Row, shown: list[Column], compared: Difference | None) -> str:
@@ -334,9 +481,10 @@ def _about(
     with beside:
         st.markdown("**What shares its numbers**")
         batch = about.scope == "batch"
+        # A covariance joins what each mean keeps apart.
         axes.show(
-            about.reduces,
-            axes.words_of(about.reduces, batch),
+            ("N", "H", "W", "C") if about.joins else about.reduces,
+            axes.words_of(about.reduces, batch, about.joins),
             METHOD_COLOURS[column.name],
             key=f"axes_{column.name}",
             batch=batch,

@@ -97,21 +97,26 @@ def _body(shared: Frame) -> None:
     if said := st.session_state.pop("pipeline_said", ""):
         st.info(plain(said))
     images = _images(shared)
-    left, right = st.columns([1, 2], gap="large")
+    with st.container(key="pipeline_columns"):
+        left, right = st.columns([1, 2], gap="large")
     with left:
         _steps(pipeline)
         _as_json()
-    with right:
-        if image is None:
-            st.info("This image could not be read; choose another one.")
-            return
-        fitted, failed = _as_far_as_it_goes(shared, pipeline, images, image)
+    # On a phone the result stands above the steps, and what follows from them below (style.py).
+    result = right.container(key="pipeline_result")
+    further = right.container(key="pipeline_further")
+    if image is None:
+        result.info("This image could not be read; choose another one.")
+        return
+    fitted, failed = _as_far_as_it_goes(shared, pipeline, images, image)
+    with result:
         if failed:
             st.warning(plain(failed), icon=":material/block:")
         _stages(fitted, image, shared.collection.titles[index])
         for said in remarks(pipeline):
             if said != failed:
                 st.warning(plain(said), icon=":material/rule:")
+    with further:
         _along(shared, fitted, images)
         if not failed:
             _other_order(pipeline, images)

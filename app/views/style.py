@@ -17,6 +17,14 @@ _CSS = """<style>
 [class*="st-key-icon-"] button p {
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
+@media (max-width: 640px) {
+  .stColumn:has(> .stVerticalBlock > * > .st-key-pipeline_result),
+  .stColumn:has(> .stVerticalBlock > * > .st-key-pipeline_result) > .stVerticalBlock {
+    display: contents;
+  }
+  :has(> .st-key-pipeline_result) { order: -1; }
+  :has(> .st-key-pipeline_further) { order: 1; }
+}
 @media (max-width: 700px) {
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }

@@ -129,7 +129,7 @@ class VonKries(Method):
             ),
             (
                 "Plain gains on encoded R, G, B (many white-balance scripts)",
-                "scale after the camera's curve: another result for all but white. Choose “Plain "
+                "Scale after the camera's curve: another result for all but white. Choose “Plain "
                 "R, G, B” for gains in linear light.",
             ),
         ),

@@ -72,6 +72,8 @@ class About:
     """What its output is measured in."""
     nominal: tuple[float, float]
     """The output range that a viewer would clip to."""
+    joins: str = ""
+    """Which values a covariance takes together, such as "channels"; none where it is empty."""
     shuffles: bool = True
     """Whether shuffling the pixels shuffles the result and changes nothing else."""
     invertible: bool = False

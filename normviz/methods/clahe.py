@@ -14,6 +14,8 @@ from normviz.methods.curve import _as_fractions, _bytes
 
 _LEVELS = 256
 
+_SKIMAGE_DEFAULT = 0.01
+
 # There, back, and which channel of three is equalized.
 _PLANES = {
     "lab": (cv2.COLOR_RGB2LAB, cv2.COLOR_LAB2RGB, 0),
@@ -175,6 +177,24 @@ class CLAHE(Method):
         "The channel that is equalized: L of LAB, V of HSV, or Y of YCrCb (BT.601).",
         choices={"lab": "L of LAB", "hsv": "V of HSV", "luma": "Luma"},
     )
+
+    def limit_sentence(self, height: int, width: int) -> str:
+        """Say what the clip limit is in scikit-image's convention, for an image of this size.
+
+        >>> CLAHE(clip_limit=2.56).limit_sentence(512, 512)
+        "Clip limit 2.56 here and in OpenCV is 0.01 in scikit-image on 512 × 512 px, a share of a \
+tile's pixels; its default of 0.01 is 2.56 here."
+        """
+        default = opencv_clip_limit(_SKIMAGE_DEFAULT, height, width, self.tiles)
+        there = skimage_clip_limit(self.clip_limit, height, width, self.tiles)
+        if self.clip_limit == 0:
+            said = "Clip limit 0 is no limit, here and in OpenCV as in scikit-image"
+        else:
+            said = (
+                f"Clip limit {self.clip_limit:.3g} here and in OpenCV is {there:.3g} in "
+                f"scikit-image on {width} × {height} px, a share of a tile's pixels"
+            )
+        return f"{said}; its default of {_SKIMAGE_DEFAULT:g} is {default:.3g} here."
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         return self._applied(_bytes(u)) / 255

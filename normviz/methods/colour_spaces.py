@@ -198,7 +198,7 @@ class Decorrelated(Method):
         libraries=(
             (
                 "Reinhard et al. 2001",
-                "take log₁₀ of the responses themselves, which black does not have; 1/510 is added "
+                "Take log₁₀ of the responses themselves, which black does not have; 1/510 is added "
                 "here (brightness moves by 0.0015 at white, and black is at −4.69).",
             ),
         ),

@@ -204,7 +204,7 @@ _OF_A_CHANNEL: frozenset[Invariance] = frozenset(
 
 _KERAS_EPSILON = (
     "ε = 1e-3 by default, a hundred times PyTorch's: maps of std 0.1 come out with std 0.953, "
-    "here 0.9995"
+    "here 0.9995."
 )
 
 
@@ -244,13 +244,13 @@ class BatchNorm(FeatureNorm):
         libraries=(
             (
                 "torch.nn.functional.batch_norm(training=True)",
-                "the same; refuses one value a channel, which becomes 0 here",
+                "The same; refuses one value a channel, which becomes 0 here.",
             ),
             ("keras.layers.BatchNormalization (training=True)", _KERAS_EPSILON),
             (
                 "Keras on PyTorch",
-                "takes the variance as E[x²] − E[x]² in float32: maps of mean 100 and std 0.1 come "
-                "out with stds from 0.97 to 1.08, on TensorFlow with 0.9995 as here",
+                "Takes the variance as E[x²] − E[x]² in float32: maps of mean 100 and std 0.1 come "
+                "out with stds from 0.97 to 1.08, on TensorFlow with 0.9995 as here.",
             ),
         ),
     )
@@ -311,13 +311,13 @@ class LayerNorm(FeatureNorm):
         libraries=(
             (
                 "torch.nn.functional.layer_norm",
-                "reduces over the trailing axes that it is told: (C, H, W) of a channels-first map "
-                "is hwc here, the last one of a channels-last map is c",
+                "Reduces over the trailing axes that it is told: (C, H, W) of a channels-first map "
+                "is hwc here, the last one of a channels-last map is c.",
             ),
             (
                 "keras.layers.LayerNormalization",
-                "the last axis by default, which is c here; ε = 1e-3 by default, PyTorch's 1e-5, "
-                "ConvNeXt's 1e-6",
+                "The last axis by default, which is c here; ε = 1e-3 by default, PyTorch's 1e-5, "
+                "ConvNeXt's 1e-6.",
             ),
         ),
     )
@@ -387,11 +387,11 @@ class InstanceNorm(FeatureNorm):
         libraries=(
             (
                 "torch.nn.functional.instance_norm",
-                "the same; refuses maps of one position, which become 0 here",
+                "The same; refuses maps of one position, which become 0 here.",
             ),
             (
                 "keras.layers.GroupNormalization(groups=-1)",
-                "Keras's instance normalization; ε = 1e-3 by default",
+                "Keras's instance normalization; ε = 1e-3 by default.",
             ),
         ),
     )
@@ -447,10 +447,10 @@ class GroupNorm(FeatureNorm):
         nominal=(-3.0, 3.0),
         used_by="Detection and segmentation with small batches, diffusion networks (32 groups)",
         libraries=(
-            ("torch.nn.functional.group_norm", "the same; the number of groups has no default"),
+            ("torch.nn.functional.group_norm", "The same; the number of groups has no default."),
             (
                 "keras.layers.GroupNormalization",
-                "32 groups and ε = 1e-3 by default; groups=-1 means one for each channel",
+                "32 groups and ε = 1e-3 by default; groups=-1 means one for each channel.",
             ),
         ),
     )
@@ -530,13 +530,13 @@ class RMSNorm(FeatureNorm):
         libraries=(
             (
                 "torch.nn.functional.rms_norm",
-                "the same; without eps it takes that of the type: 1.2e-7 in float32, and a map of "
-                "0.001 comes out at 0.95 there, at 0.71 here",
+                "The same; without eps it takes that of the type: 1.2e-7 in float32, and a map of "
+                "0.001 comes out at 0.95 there, at 0.71 here.",
             ),
-            ("keras.layers.RMSNormalization", "the same with ε = 1e-6; it holds a learned gain"),
+            ("keras.layers.RMSNormalization", "The same with ε = 1e-6; it holds a learned gain."),
             (
                 "keras.layers.LayerNormalization(rms_scaling=True)",
-                "is another thing: x / √(variance + ε), the variance taken about the mean",
+                "Is another thing: x / √(variance + ε), the variance taken about the mean.",
             ),
         ),
     )
@@ -623,8 +623,8 @@ class PositionalNorm(FeatureNorm):
         libraries=(
             (
                 "The authors' PONO (PyTorch)",
-                "divides by the unbiased std, not by the paper's formula: values are smaller by "
-                "√((C − 1)/C), 1.6 % at 32 channels, 29 % at 2",
+                "Divides by the unbiased std, not by the paper's formula: values are smaller by "
+                "√((C − 1)/C), 1.6 % at 32 channels, 29 % at 2.",
             ),
         ),
     )

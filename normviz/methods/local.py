@@ -216,9 +216,9 @@ class SubtractiveLCN(_Gaussian):
         libraries=(
             (
                 "Torch7 nn.SpatialSubtractiveNormalization",
-                "the same away from the borders, which it pads with zeros and divides by the "
+                "The same away from the borders, which it pads with zeros and divides by the "
                 "weight inside, where these are mirrored: up to 0.043 of the range on the photo "
-                "forest_day",
+                "forest_day.",
             ),
         ),
     )
@@ -289,10 +289,10 @@ class DivisiveLCN(_Gaussian):
         libraries=(
             (
                 "Torch7 nn.SpatialDivisiveNormalization",
-                "a floor of 1e-4 in place of the mean σ, so dark regions are lifted to 1 as well "
+                "A floor of 1e-4 in place of the mean σ, so dark regions are lifted to 1 as well "
                 "(mean 0.95, here 0.82, on the photo forest_day); borders are padded with zeros, "
                 "and σ there is divided by the weight inside (0.35 in a corner), not by its root "
-                "(0.59)",
+                "(0.59).",
             ),
         ),
     )
@@ -352,15 +352,15 @@ class LCN(_Gaussian):
         libraries=(
             (
                 "Torch7 nn.SpatialContrastiveNormalization",
-                "a floor of 1e-4 in place of the mean σ: on the photo forest_day 53 % of the "
+                "A floor of 1e-4 in place of the mean σ: on the photo forest_day 53 % of the "
                 "pixels come out larger than here, by up to 78 times; borders are padded with "
-                "zeros",
+                "zeros.",
             ),
             (
                 "pylearn2 LeCunLCN",
                 "σ² is taken of x, not of v, so the contrast stays that of the image (std 0.10, "
                 "here 0.73, on the photo forest_day); each channel alone, a Gaussian of 2 px in "
-                "any window, borders padded with zeros, a further floor of 1e-4",
+                "any window, borders padded with zeros, a further floor of 1e-4.",
             ),
         ),
     )
@@ -433,7 +433,7 @@ class DivisiveNormalization(_Gaussian):
             (
                 "GDN (TensorFlow Compression, CompressAI)",
                 "x / √(β + Σ γ x²) over the channels of one position, with learned β and γ: with "
-                "n = 2 and the window on one pixel its square is this definition",
+                "n = 2 and the window on one pixel its square is this definition.",
             ),
         ),
     )
@@ -520,12 +520,12 @@ class LocalStandardize(Method):
                 "OpenCV boxFilter and sqrBoxFilter in float32",
                 "E[x²] − m² loses its digits where a window is nearly flat and its mean is not 0: "
                 "up to 0.036 stds off on the photo forest_day; here bytes are summed exactly and "
-                "the rest in float64",
+                "the rest in float64.",
             ),
             (
                 "BRISQUE's MSCN coefficients (piq, pyiqa)",
-                "a 7×7 Gaussian window of σ = 7/6 on the grey image and s + 1 grey level as "
-                "divisor: std 0.44, here 0.73 with a window of 7, on the photo forest_day",
+                "A 7×7 Gaussian window of σ = 7/6 on the grey image and s + 1 grey level as "
+                "divisor: std 0.44, here 0.73 with a window of 7, on the photo forest_day.",
             ),
         ),
     )
@@ -654,17 +654,17 @@ class LocalResponse(Method):
                 "torch.nn.functional.local_response_norm, nn.LocalResponseNorm",
                 "α is divided by n, and k = 1 by default: the paper's k, α, β turn a grey of 128 "
                 "into 56.4, its defaults into 76.6, where AlexNet's formula gives 30.0; with "
-                "alpha = n·α the two agree to 1e-14",
+                "alpha = n·α the two agree to 1e-14.",
             ),
             (
                 "Caffe LRN, ONNX LRN",
                 "α is divided by n, and k = 1 by default, also in Caffe's own AlexNet: a grey of "
-                "128 becomes 76.6",
+                "128 becomes 76.6.",
             ),
             (
                 "tf.nn.local_response_normalization",
                 "α is not divided, the window is 2·depth_radius + 1 (depth_radius = 2 for n = 5); "
-                "its defaults bias 1, alpha 1, beta 0.5 turn every grey from 128 to 255 into 0.577",
+                "its defaults bias 1, alpha 1, beta 0.5 turn every grey from 128 to 255 to 0.577.",
             ),
         ),
     )

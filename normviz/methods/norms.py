@@ -87,7 +87,7 @@ class GlobalContrast(Method):
             ),
             (
                 "tf.image.per_image_standardization",
-                "std with N instead of N − 1 (a factor √(1 − 1/N): 0.99984 on 32×32×3), no bias "
+                "Std with N instead of N − 1 (a factor √(1 − 1/N): 0.99984 on 32×32×3), no bias "
                 "but a floor of 1/√N.",
             ),
         ),

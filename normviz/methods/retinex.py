@@ -199,7 +199,7 @@ class MultiScaleRetinex(Method):
         libraries=(
             (
                 "Multi-scale retinex with colour restoration (MSRCR)",
-                "multiplies the result by a factor of each pixel's own colour afterwards, and "
+                "Multiplies the result by a factor of each pixel's own colour afterwards, and "
                 "stretches it; both are left out here.",
             ),
         ),

@@ -243,18 +243,18 @@ class RunningBatchNorm(_Remembering):
         libraries=(
             (
                 "torch.nn.BatchNorm2d",
-                "the same: momentum 0.1 is the new batch's share, and the variance kept is the "
-                "unbiased one (n/(n − 1)) while the batch is divided by the biased one",
+                "The same: momentum 0.1 is the new batch's share, and the variance kept is the "
+                "unbiased one (n/(n − 1)) while the batch is divided by the biased one.",
             ),
             (
                 "keras.layers.BatchNormalization",
-                "momentum 0.99 is the old share, 0.01 here: after 10 batches 90 % of the start "
-                "(mean 0, variance 1) is left, in PyTorch 35 %; the biased variance is kept",
+                "Momentum 0.99 is the old share, 0.01 here: after 10 batches 90 % of the start "
+                "(mean 0, variance 1) is left, in PyTorch 35 %; the biased variance is kept.",
             ),
             (
                 "tf.raw_ops.FusedBatchNormV3",
-                "hands out the unbiased variance, as PyTorch keeps: of 8 values 14 % more than "
-                "what Keras 3 keeps on TensorFlow",
+                "Hands out the unbiased variance, as PyTorch keeps: of 8 values 14 % more than "
+                "what Keras 3 keeps on TensorFlow.",
             ),
         ),
     )
@@ -318,8 +318,8 @@ class BatchRenorm(_Remembering):
         libraries=(
             (
                 "keras.layers.BatchNormalization(renorm=True)",
-                "the same when renorm_clipping holds rmax, rmin = 1/rmax and dmax; by default it "
-                "limits nothing",
+                "The same when renorm_clipping holds rmax, rmin = 1/rmax and dmax; by default it "
+                "limits nothing.",
             ),
         ),
     )

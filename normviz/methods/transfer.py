@@ -73,11 +73,11 @@ class Reinhard(Method):
         libraries=(
             (
                 "Reinhard et al. 2001",
-                "take the logarithm without the floor of 1/510 that is added here for black.",
+                "Take the logarithm without the floor of 1/510 that is added here for black.",
             ),
             (
                 "torchstain's and other “Reinhard” normalizers of histology",
-                "use CIELAB instead of lαβ, and cut to bytes.",
+                "Use CIELAB instead of lαβ, and cut to bytes.",
             ),
         ),
     )

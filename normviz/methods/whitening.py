@@ -141,7 +141,7 @@ _MOST = 150.0
 _COLOUR_LIBRARIES = (
     (
         "torchvision LinearTransformation",
-        "no fit and no ε: it multiplies a flattened image of one fixed size (a row) by a matrix of "
+        "No fit and no ε: it multiplies a flattened image of one fixed size (a row) by a matrix of "
         "(C·H·W)² numbers, so it takes W's transpose, blown up to whole images; the numbers are "
         "then the same (to 1e-6). The code here multiplies each pixel instead.",
     ),
@@ -249,6 +249,7 @@ class ColourPCA(_Colour):
         short="colour PCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="channels",
         formula=(
             r"y = \mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top (x-\mu),"
             r"\quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of R, G, B}"
@@ -272,7 +273,7 @@ class ColourPCA(_Colour):
         libraries=(
             (
                 "scikit-learn PCA(whiten=True)",
-                "the same signs and order, no ε, and variance with ddof 1: its result is "
+                "The same signs and order, no ε, and variance with ddof 1: its result is "
                 "√((n−1)/n) of this one without ε, 0.1 % smaller for n = 500 pixels.",
             ),
             *_COLOUR_LIBRARIES,
@@ -309,6 +310,7 @@ class ColourZCA(_Colour):
         short="colour ZCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="channels",
         formula=(
             r"y = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top"
             r" (x-\mu), \quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of R, G, B}"
@@ -403,6 +405,7 @@ class PatchZCA(Whitening):
         short="patch ZCA",
         scope="dataset",
         reduces=("N", "H", "W"),
+        joins="values of a patch",
         formula=(
             r"y_{hw} = W_{\mathrm{centre}}\,(p_{hw}-\mu), \quad"
             r" W = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right)U^\top, \quad"
@@ -427,7 +430,7 @@ class PatchZCA(Whitening):
         libraries=(
             (
                 "Coates, Lee and Ng's K-means code (MATLAB)",
-                "whole whitened patches, of which this keeps the centre: equal with "
+                "Whole whitened patches, of which this keeps the centre: equal with "
                 "contrast='std', ε = 0.1 on eigenvalues, s = 0, but for its covariance's ddof 1 "
                 "(2.5e-6 of a variance for 400,000 patches).",
             ),
@@ -438,12 +441,12 @@ class PatchZCA(Whitening):
             ),
             (
                 "scikit-learn shrunk_covariance",
-                "the same shrinkage, (1 − s)·Σ + s·(tr Σ / D)·I, equal to 1e-15; its LedoitWolf "
+                "The same shrinkage, (1 − s)·Σ + s·(tr Σ / D)·I, equal to 1e-15; its LedoitWolf "
                 "chooses s from the data, here s is given.",
             ),
             (
                 "pylearn2 ZCA",
-                "on vectors given to it: covariance (ddof 0) + 0.1·I, which is ε = 0.1 on "
+                "On vectors given to it: covariance (ddof 0) + 0.1·I, which is ε = 0.1 on "
                 "eigenvalues, equal to 1e-12; no convolution.",
             ),
         ),
@@ -781,12 +784,12 @@ _IMAGE_LIBRARIES = (
     ),
     (
         "pylearn2 ZCA",
-        "eigenvalues of the covariance (ddof 0) + 0.1·I, which is ε = 0.1 on eigenvalues, equal "
+        "Eigenvalues of the covariance (ddof 0) + 0.1·I, which is ε = 0.1 on eigenvalues, equal "
         "to 1e-12; meant for images after global contrast normalization.",
     ),
     (
         "torchvision LinearTransformation",
-        "no fit: it multiplies the flattened image (C, H, W) by a D × D matrix, which is W "
+        "No fit: it multiplies the flattened image (C, H, W) by a D × D matrix, which is W "
         "transposed in its order of values; the numbers are then the same to 1e-5.",
     ),
     (
@@ -817,6 +820,7 @@ class ImagePCA(_WholeImage):
         short="image PCA",
         scope="dataset",
         reduces=("N",),
+        joins="values of an image",
         formula=(
             r"y_i = \frac{u_i^\top (x-\mu)}{\sqrt{\lambda_i+\varepsilon}}, \quad"
             r" \Sigma = \sum_i \lambda_i u_i u_i^\top \text{ of whole images}"
@@ -841,6 +845,17 @@ class ImagePCA(_WholeImage):
     def channel_names(self, channels: int) -> tuple[str, ...]:
         # Components lie in the picture as its values do, channel by channel.
         return ("PC 1, 4 …", "PC 2, 5 …", "PC 3, 6 …") if channels == 3 else ("PC 1, 2 …",)
+
+    def components_of(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the whitened components ``(K, 1)`` of fractions ``u``, largest variance first.
+
+        ``(K, 3)`` for a colour image under a fit on grey: each channel is an image of its own.
+        """
+        mean = constants["mean"]
+        small = squeezed(u, self.side, UNIT_RANGE)
+        parts = np.split(small, u.shape[2] // mean.shape[2], axis=2)
+        done = [self.whitened((part - mean).ravel(), constants) for part in parts]
+        return np.stack(done, axis=1)[: len(constants["components"])]
 
     def whitened(self, x: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         components = constants["components"].reshape(-1, x.size)
@@ -878,6 +893,7 @@ class ImageZCA(_WholeImage):
         short="image ZCA",
         scope="dataset",
         reduces=("N",),
+        joins="values of an image",
         formula=(
             r"y = U\,\mathrm{diag}\!\left(\frac{1}{\sqrt{\lambda+\varepsilon}}\right) U^\top"
             r" (x-\mu), \quad \Sigma = U\,\mathrm{diag}(\lambda)\,U^\top \text{ of whole images}"

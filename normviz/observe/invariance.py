@@ -1,4 +1,4 @@
-"""What a method does not see, tried on one image: change the input, measure the output's change."""
+"""What a method does not see: change its input, measure the change of its output."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from normviz.images import Image
 from normviz.methods.base import Fitted
+from normviz.methods.features import AXES, FeatureNorm
 
 # An output that moves by less than this share of its own range has not seen the change: rounding
 # of float32 pixels moves it by less than a tenth of that.
@@ -91,3 +92,55 @@ def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:
         promised = name in promises or (name == "colour_cast" and "channel_gain" in promises)
         found.append(Tried(name, words, promised, moved))
     return found
+
+
+def tried_on_maps(
+    norm: FeatureNorm,
+    maps: np.ndarray,
+    apply: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> list[Tried]:
+    """Try gains and offsets along each axis of feature maps ``(N, H, W, C)``, in float64.
+
+    Gains go evenly from 0.5 to 1, offsets from 0.2 to 1 std of all the maps. ``apply`` is the norm
+    where it needs more than the maps.
+
+    >>> from normviz.methods import FEATURE_NORMS
+    >>> maps = np.random.default_rng(0).normal(size=(2, 4, 4, 8))
+    >>> tried = tried_on_maps(FEATURE_NORMS["instance_norm"](epsilon=1e-12), maps)
+    >>> [t.name for t in tried if t.seen]
+    ['position_gain', 'position_offset']
+    """
+    apply = apply or norm
+    base = apply(maps)
+    reach = float(base.max() - base.min()) or 1.0
+    std = float(maps.std()) or 1.0
+    found = []
+    for name, each, axes in _along(norm):
+        shape = [n if axis in axes else 1 for n, axis in zip(maps.shape, AXES, strict=True)]
+        steps = np.linspace(0, 1, int(np.prod(shape))).reshape(shape)
+        if name == "group":
+            groups = norm.groups  # type: ignore[attr-defined]
+            steps = np.repeat(np.linspace(0, 1, groups), maps.shape[3] // groups)
+        for kind, along in (("gain", norm.gain_along), ("offset", norm.offset_along)):
+            gain = kind == "gain"
+            done = apply(maps * (0.5 + 0.5 * steps) if gain else maps + std * (0.2 + 0.8 * steps))
+            words = ("× 0.5" if gain else "+ 0.2 stds") if not axes else ""
+            words = words or ("× 0.5 to 1" if gain else "+ 0.2 to 1 std")
+            own = set(axes) if name != "group" else set()
+            moved = float(np.abs(done - base).max()) / reach
+            promised = along is not None and own <= set(along)
+            found.append(Tried(f"{name}_{kind}", f"{each} {words}", promised, moved))
+    return found
+
+
+def _along(norm: FeatureNorm) -> list[tuple[str, str, tuple[str, ...]]]:
+    """A name, words, and the axes along which a change differs."""
+    kinds: list[tuple[str, str, tuple[str, ...]]] = [
+        ("common", "every value", ()),
+        ("channel", "each channel", ("C",)),
+        ("image", "each image", ("N",)),
+        ("position", "each position", ("H", "W")),
+    ]
+    if norm.in_groups:
+        kinds.insert(1, ("group", "each group of channels", ("C",)))
+    return kinds

@@ -28,3 +28,24 @@ def test_words_name_what_is_shared(reduces, batch, words):
 def test_every_method_has_words():
     for kind in nv.METHODS.values():
         assert words_of(kind.about.reduces).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("colour_pca", "each of the channels and a covariance of all of them with one another"),
+        ("colour_zca", "each of the channels and a covariance of all of them with one another"),
+        ("patch_zca", "each of the values of a patch and a covariance of all of them"),
+        ("image_zca", "each of the values of an image and a covariance of all of them"),
+    ],
+)
+def test_a_covariance_is_not_one_set_for_each_channel(key, words):
+    about = nv.METHODS[key].about
+    said = words_of(about.reduces, joins=about.joins)
+    assert words in said and "One set" not in said
+    assert said.endswith("all images." if key == "image_zca" else "all images and all positions.")
+
+
+def test_only_whitenings_join_values():
+    joined = {key for key, kind in nv.METHODS.items() if kind.about.joins}
+    assert joined == {"colour_pca", "colour_zca", "patch_zca", "image_pca", "image_zca"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import normviz as nv
+from normviz.images import resized
 from normviz.light import relight
+from normviz.networks import mobilenet_v2_convolution, pre_activations
 from normviz.observe.ranges import observe
 
 DEFAULT = ("scale_01", "dataset_mean", "dataset_zscore", "image_mean", "image_standardize", "lcn")
@@ -55,6 +58,14 @@ def expected(images, methods, fit_on, light=None):
                 ):
                     out[row, name, channel, stat] = float(values[at])
     return out
+
+
+def feature_maps(photos) -> np.ndarray:
+    """What MobileNetV2's first convolution gives on the photos, one batch."""
+    layer, _ = mobilenet_v2_convolution()
+    imagenet = nv.METHODS["published"]().fit()
+    squares = [resized(photo.pixels, 224, 224) for photo in photos]
+    return np.stack([pre_activations(layer, imagenet(square)) for square in squares])
 
 
 def assert_same(screen, package):

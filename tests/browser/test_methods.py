@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import normviz as nv
+from normviz.methods import FEATURE_NORMS
 from normviz.methods.code import TARGETS
 from normviz.methods.whitening import PLACES
 from normviz.observe.difference import difference
@@ -15,7 +16,7 @@ from normviz.observe.sentences import two_methods
 from normviz.presets import MEAN_IMAGES, PRESETS
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
-from tests.browser.screen import numbers_on_screen
+from tests.browser.screen import feature_maps, numbers_on_screen
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +26,8 @@ PHOTOS = [load_sample(key) for key in NAMES]
 
 def address(method="", versus="", **more) -> str:
     titles = {"method": method, "versus": versus}
-    query = {name: nv.METHODS[key].about.title for name, key in titles.items() if key}
+    kinds = {**nv.METHODS, **FEATURE_NORMS}
+    query = {name: kinds[key].about.title for name, key in titles.items() if key}
     return f"/methods?{urlencode({**query, **more})}"
 
 
@@ -49,16 +51,17 @@ def assert_numbers(screen, key, values):
 def test_the_gallery_shows_every_method_and_finds_them_by_words(open_page):
     page = open_page("/methods")
     cards = page.locator(".st-key-gallery [data-key]")
-    assert cards.evaluate_all("all => all.map((card) => card.dataset.key)") == list(nv.METHODS)
+    everything = [*nv.METHODS, *FEATURE_NORMS]
+    assert cards.evaluate_all("all => all.map((card) => card.dataset.key)") == everything
     loaded = cards.locator("img").evaluate_all(
         "all => Promise.all(all.map((i) => i.decode().then(() => i.naturalWidth)))"
     )
-    assert len(loaded) == len(nv.METHODS) and min(loaded) > 100
+    assert len(loaded) == len(everything) and min(loaded) > 100
     page.get_by_label("Search methods").fill("jarrett lcn")
     visible = ".st-key-gallery [data-key]:not([hidden])"
     found = page.locator(visible).evaluate_all("all => all.map((card) => card.dataset.key)")
     assert "lcn" in found and "scale_01" not in found
-    assert page.get_by_text(f"{len(found)} of {len(nv.METHODS)} methods").count() == 1
+    assert page.get_by_text(f"{len(found)} of {len(everything)} methods").count() == 1
     page.get_by_label("Search methods").fill("no such words")
     assert page.get_by_text("No method is found by these words.").count() == 1
     page.get_by_label("Search methods").fill("")
@@ -213,3 +216,84 @@ def test_a_published_preset_says_its_numbers_and_a_wrong_one_that_it_is(open_pag
     page = open_page(address("dataset_mean_image"))
     for one in MEAN_IMAGES.values():
         assert page.get_by_text(one.words()).count() == 1
+
+
+def test_a_norm_of_feature_maps_is_found_and_opens_as_the_others_do(open_page):
+    page = open_page("/methods")
+    page.get_by_label("Search methods").fill("group norm")
+    visible = page.locator(".st-key-gallery [data-key]:not([hidden])")
+    found = visible.evaluate_all("all => all.map((card) => card.dataset.key)")
+    assert "group_norm" in found and "grey_world" not in found
+    page.locator("[data-key=group_norm]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.search.includes('method=Group+normalization')")
+    page.wait_for_selector(".st-key-axes_group_norm svg", state="attached")
+    settled(page)
+    done = FEATURE_NORMS["group_norm"]()(feature_maps(PHOTOS))[0, ..., 13]
+    screen = numbers_on_screen(page)
+    for stat in ("min", "mean", "std", "max"):
+        value = float(getattr(done.astype(np.float64), stat)())
+        assert screen[0, "group_norm", "map", stat] == pytest.approx(value, rel=1e-4, abs=1e-4)
+    about = FEATURE_NORMS["group_norm"].about
+    for library, text in about.libraries:
+        assert page.get_by_text(f"{library}: {text}").count() == 1
+    assert page.get_by_role("link", name=about.sources[0].text).count() == 1
+    assert page.locator(".katex-display").count() == 1
+    assert changes(page)[:2] == ["nothing, as promised"] * 2
+    # Two of three channels, all six positions of one image.
+    assert page.locator(".st-key-axes_group_norm polygon.shared.front").count() == 2 * 6
+    page.get_by_text("Code: group norm").click()
+    page.locator("[data-testid=stCode] code").first.wait_for()
+    shown = page.locator("[data-testid=stCode] code").first.inner_text()
+    assert shown.strip() == FEATURE_NORMS["group_norm"]().code("numpy").strip()
+    page.get_by_role("button", name="All methods").click()
+    page.wait_for_selector(".st-key-gallery [data-key]", state="attached")
+
+
+def test_two_norms_and_the_numbers_between_them(open_page):
+    photo = f"2. {SAMPLES[NAMES[1]].title}"
+    page = open_page(address("batch_norm", "instance_norm", picture=photo))
+    # The image that is looked at leads; the others of the set make the batch.
+    maps = feature_maps([PHOTOS[1], PHOTOS[0], *PHOTOS[2:]])
+    first, second = (FEATURE_NORMS[name]()(maps)[0] for name in ("batch_norm", "instance_norm"))
+    found = difference(first[..., 13:14], second[..., 13:14])
+    title = SAMPLES[NAMES[1]].title
+    said = two_methods("batch norm", "instance norm", f"{title}, channel 14", found)
+    assert page.locator("h4").inner_text() == said
+    whole = two_methods("batch norm", "instance norm", title, difference(first, second))
+    assert page.get_by_text(f"Over all 32 channels: {whole}").count() == 1
+    away = float((second - first)[..., 13].max())
+    assert numbers_on_screen(page)[0, "difference", "map", "max"] == pytest.approx(away, rel=1e-4)
+
+
+def test_the_other_convention_of_the_clip_limit_follows_the_slider(open_page):
+    page = open_page(address("clahe", **{"clahe.clip_limit": 4}))
+    photo = PHOTOS[0]
+
+    def said(limit: float) -> str:
+        return nv.METHODS["clahe"](clip_limit=limit).limit_sentence(photo.height, photo.width)
+
+    assert page.get_by_text(said(4.0), exact=True).count() == 1
+    page.locator("input[type=range][aria-label='Clip limit']").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text(said(4.5), exact=True).wait_for()
+
+
+def test_a_covariance_joins_channels_in_words_and_block(open_page):
+    page = open_page(address("colour_zca"))
+    block = page.locator(".st-key-axes_colour_zca svg")
+    assert block.locator("polygon.shared.front").count() == 4 * 3 * 6
+    assert "a covariance of all of them with one another" in block.get_attribute("aria-label")
+
+
+def test_image_pca_shows_its_components_as_bars(open_page):
+    page = open_page(address("image_pca"))
+    page.wait_for_selector(".st-key-components .js-plotly-plot", state="attached")
+    fitted = fit("image_pca")
+    photo = PHOTOS[0].pixels
+    expected = fitted.method.components_of(photo / 255, fitted.constants)[:, 0]
+    drawn = page.evaluate(
+        "() => [...document.querySelector('.st-key-components .js-plotly-plot').data[0].y]"
+    )
+    np.testing.assert_allclose(drawn, expected, rtol=1e-6)
+    np.testing.assert_allclose(fitted(photo)[0, ::15][:1, :3].ravel()[:3], expected, rtol=1e-4)

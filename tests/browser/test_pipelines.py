@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 import normviz as nv
-from normviz.images import resized
 from normviz.methods import FEATURE_NORMS, compare_train_eval
-from normviz.networks import mobilenet_v2_convolution, pre_activations
 from normviz.observe.sentences import number
 from normviz.pipeline import KNOWN, order_effect, remarks, statistics_along
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
-from tests.browser.screen import numbers_on_screen
+from tests.browser.screen import feature_maps, numbers_on_screen
 
 pytestmark = pytest.mark.browser
 
@@ -115,16 +113,9 @@ def test_a_step_that_cannot_work_leaves_those_before_it(open_page):
     assert page.locator("[data-testid=stImage] img").count() == len(RESNET.steps) + 1
 
 
-def feature_maps() -> np.ndarray:
-    layer, _ = mobilenet_v2_convolution()
-    imagenet = nv.METHODS["published"]().fit()
-    squares = [resized(photo.pixels, 224, 224) for photo in PHOTOS]
-    return np.stack([pre_activations(layer, imagenet(square)) for square in squares])
-
-
 def test_feature_maps_hold_the_packages_numbers(open_page):
     page = open_page("/network?" + urlencode({"channel": 14}))
-    maps = feature_maps()
+    maps = feature_maps(PHOTOS)
     screen = numbers_on_screen(page)
     for name in ("batch_norm", "layer_norm", "instance_norm", "group_norm"):
         done = FEATURE_NORMS[name]()(maps)[..., 13]
@@ -137,7 +128,7 @@ def test_feature_maps_hold_the_packages_numbers(open_page):
 def test_running_averages_on_screen_are_the_packages(open_page):
     page = open_page("/network?momentum=0.3&batch=3&norm_seed=5&channel=14")
     page.wait_for_selector(".st-key-train_and_eval .js-plotly-plot")
-    plane = feature_maps()[..., 13:14]
+    plane = feature_maps(PHOTOS)[..., 13:14]
     draws = np.random.default_rng(5).integers(0, len(PHOTOS), (60, 3))
     steps = list(compare_train_eval((plane[drawn] for drawn in draws), 0.3))
     drawn = page.evaluate(
@@ -160,8 +151,33 @@ def test_what_a_norm_does_not_see_is_said(open_page):
     assert page.get_by_text(words).count() == 1
 
 
+@pytest.mark.parametrize("width", [1600, 390])
+def test_formulas_and_names_of_axes_are_whole_and_readable(open_page, width):
+    names = [kind.about.short for kind in FEATURE_NORMS.values()]
+    for four in (names[:4], names[4:]):
+        page = open_page("/network?" + urlencode({"norms": four}, doseq=True), width=width)
+        page.wait_for_selector(".katex-display", state="attached")
+        formulas = page.locator(".katex-display").evaluate_all(
+            """all => all.map((box) => {
+                 const edge = box.getBoundingClientRect();
+                 return [...box.querySelectorAll('.katex-html > .base')].every((base) => {
+                   const own = base.getBoundingClientRect();
+                   return own.left >= edge.left - 1 && own.right <= edge.right + 1;
+                 });
+               })"""
+        )
+        assert formulas == [True] * 4
+        sizes = page.locator("[class*=st-key-axes_] svg").evaluate_all(
+            """all => all.map((svg) => {
+                 const size = parseFloat(getComputedStyle(svg.querySelector('text')).fontSize);
+                 return size * svg.clientWidth / 450;
+               })"""
+        )
+        assert len(sizes) == 4 and min(sizes) > 12
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1600, True), (390, False)])
-@pytest.mark.parametrize("path", ["/pipelines", "/network"])
+@pytest.mark.parametrize("path", ["/pipelines", "/network", "/methods?method=Group+normalization"])
 def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, path, width, dark):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = open_page(path, width=width, height=1000, dark=dark)
@@ -172,3 +188,22 @@ def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, path, width
     assert page.evaluate(
         "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
     )
+
+
+@pytest.mark.parametrize(("width", "first"), [(390, "pictures"), (1280, "steps")])
+def test_a_phone_shows_the_pictures_before_the_steps(open_page, width, first):
+    page = open_page("/pipelines", width=width, height=844)
+    page.locator("[data-testid=stImage] img").first.wait_for()
+    top = {
+        name: page.locator(selector).first.bounding_box()
+        for name, selector in (
+            ("pictures", ".st-key-pipeline_result [data-testid=stImage]"),
+            ("steps", ".st-key-step_0"),
+            ("further", ".st-key-pipeline_further"),
+        )
+    }
+    if first == "pictures":
+        assert 0 < top["pictures"]["y"] < 844
+        assert top["pictures"]["y"] < top["steps"]["y"] < top["further"]["y"]
+    else:
+        assert top["steps"]["x"] + top["steps"]["width"] < top["pictures"]["x"]

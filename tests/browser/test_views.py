@@ -323,3 +323,10 @@ def test_channels_that_are_turned_round_are_headed_so(open_page):
     assert note.endswith("O₁, O₂, O₃ drawn as R, G, B")
     names = [trace["name"] for trace in chart(page, "histograms")["data"]]
     assert names.count("B") == 2 and names.count("3rd channel") == 1
+
+
+def test_compare_states_a_whitenings_memory_beside_its_methods(open_page):
+    page = open_page("/?methods=image+ZCA&methods=CLAHE&image_zca.side=16")
+    memory = nv.METHODS["image_zca"](side=16).memory_sentence(len(PHOTOS))
+    said = page.locator("[data-testid=stSidebar]").get_by_text(memory)
+    assert said.count() == 1 and "Image ZCA whitening, ε on eigenvalues" in said.inner_text()

@@ -11,6 +11,7 @@ from normviz.figures import (
     ActivationRow,
     HistogramColumn,
     activation_ranges,
+    component_bars,
     firing_day_night,
     histogram_row,
 )
@@ -174,3 +175,15 @@ def test_every_method_has_a_colour_seen_on_both_backgrounds(key):
         assert contrast(METHOD_COLOURS[key], background) >= 3.0
     assert list(METHOD_COLOURS) == list(METHODS)
     assert len(set(METHOD_COLOURS.values())) == len(METHODS)
+
+
+def test_component_bars_show_the_values_and_name_both_axes():
+    figure = component_bars(np.array([[1.5], [-0.25]]), "#123456", dark=False)
+    (bars,) = figure.data
+    assert list(bars.x) == [1, 2] and list(bars.y) == [1.5, -0.25]
+    assert bars.marker.color == "#123456" and not bars.showlegend
+    assert figure.layout.xaxis.title.text.startswith("principal component")
+    assert figure.layout.yaxis.title.text == "value (dataset stds)"
+    three = component_bars(np.ones((130, 3)), "#123456", dark=True)
+    assert [bars.name for bars in three.data] == ["R", "G", "B"]
+    assert {bars.marker.color for bars in three.data}.isdisjoint({"#123456"})

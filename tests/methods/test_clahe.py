@@ -231,3 +231,33 @@ def test_numpy_code_of_every_choice(plane, channels):
         done = scope["normalize"](pixels)
         assert done.dtype == np.float32
         np.testing.assert_allclose(done, fitted(pixels), atol=1e-6)
+
+
+def test_the_sentence_gives_the_limit_that_scikit_image_takes():
+    # 8 tiles of 60 × 40 px here and there: a bin cut at 4 mean heights is cut at 4 / 256.
+    said = nv.METHODS["clahe"](clip_limit=4.0).limit_sentence(480, 320)
+    assert "Clip limit 4 here and in OpenCV is 0.0156 in scikit-image on 320 × 480 px" in said
+    assert said.endswith("its default of 0.01 is 2.56 here.")
+    # 4 tiles a side hold four times as many pixels as its eighths.
+    said = nv.METHODS["clahe"](clip_limit=4.0, tiles=4).limit_sentence(480, 320)
+    assert "is 0.0625 in scikit-image" in said and "0.01 is 0.64 here" in said
+    assert "0 is no limit" in nv.METHODS["clahe"](clip_limit=0.0).limit_sentence(480, 320)
+
+
+def test_scikit_image_cuts_at_the_sentences_limit(monkeypatch):
+    exposure = pytest.importorskip("skimage.exposure", reason="scikit-image is not installed")
+    inside = pytest.importorskip("skimage.exposure._adapthist")
+    cuts = set()
+    clip = inside.clip_histogram
+
+    def spy(hist, clip_limit):
+        cuts.add(clip_limit)
+        return clip(hist, clip_limit)
+
+    monkeypatch.setattr(inside, "clip_histogram", spy)
+    plane = cv2.resize(grey(COFFEE), (320, 480))
+    said = nv.METHODS["clahe"](clip_limit=4.0).limit_sentence(*plane.shape)
+    there = float(said.split(" is ")[1].split(" in scikit-image")[0])
+    exposure.equalize_adapthist(plane, clip_limit=there)
+    # OpenCV cuts at ⌊4 · 2400 / 256⌋ pixels.
+    assert cuts == {37}

@@ -708,3 +708,21 @@ def test_an_offset_of_all_channels_goes_with_each_patchs_own_mean():
     assert nv.METHODS["patch_zca"]().about.invariances == frozenset()
     for contrast in ("mean", "std"):
         assert nv.METHODS["patch_zca"](contrast=contrast).about.invariances == {"offset"}
+
+
+def test_components_are_those_of_the_picture_and_of_each_channel_on_grey():
+    rng = np.random.default_rng(5)
+    grey = [nv.image_of(rng.integers(0, 256, (8, 8, 1), np.uint8)) for _ in range(4)]
+    colour = rng.integers(0, 256, (8, 8, 3), np.uint8)
+    method = nv.METHODS["image_pca"](side=8)
+    fitted = method.fit(grey)
+    found = method.components_of(colour / 255, fitted.constants)
+    assert found.shape == (3, 3)
+    picture = fitted.reference(colour)
+    for at in range(3):
+        np.testing.assert_allclose(found[:, at], picture[0, :3, at], rtol=1e-9)
+        assert (picture[..., at].ravel()[3:] == 0).all()
+    # Of the set itself each component has mean 0 and, but for ε, variance 1.
+    own = np.stack([method.components_of(one.pixels / 255, fitted.constants) for one in grey])
+    np.testing.assert_allclose(own.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(own.std(axis=0), 1, atol=0.01)

@@ -9,7 +9,8 @@ import pytest
 
 import normviz as nv
 from normviz.images import reduced
-from normviz.observe.invariance import CHANGES, tried_changes
+from normviz.methods import FEATURE_NORMS
+from normviz.observe.invariance import CHANGES, tried_changes, tried_on_maps
 from normviz.samples import load_sample
 
 PHOTOS = [reduced(load_sample(key), 64) for key in ("forest_day", "coffee", "city_day")]
@@ -75,3 +76,35 @@ def test_no_change_leaves_the_range_that_methods_accept():
     for _, change in CHANGES.values():
         done = change(white)
         assert done.min() >= 0 and done.max() <= 1 and np.abs(done - white).max() > 0.01
+
+
+MAPS = np.random.default_rng(3).normal(0.3, 1.0, (3, 5, 4, 8)) * np.arange(1, 9)
+
+
+def norms():
+    for key, kind in FEATURE_NORMS.items():
+        more = {"groups": 2} if kind.in_groups else {}
+        yield pytest.param(kind(epsilon=1e-12, **more), id=key)
+    for key in ("layer_norm", "rms_norm"):
+        for over in ("hwc", "c"):
+            yield pytest.param(FEATURE_NORMS[key](epsilon=1e-12, over=over), id=f"{key}-{over}")
+    yield pytest.param(FEATURE_NORMS["batch_renorm"](epsilon=1e-12, r_max=1.0, d_max=0.0), id="r1")
+
+
+@pytest.mark.parametrize("norm", list(norms()))
+def test_a_norm_does_not_see_what_it_promises_and_sees_the_rest(norm):
+    tried = tried_on_maps(norm, MAPS)
+    assert [(t.name, t.seen) for t in tried] == [(t.name, not t.promised) for t in tried]
+    assert {"group_gain", "group_offset"} <= {t.name for t in tried} or not norm.in_groups
+
+
+def test_the_change_of_maps_is_the_largest_as_a_share_of_the_range():
+    # Without its averages a new layer divides by 1: the output is the input.
+    norm = FEATURE_NORMS["running_batch_norm"](epsilon=1e-12)
+    maps = np.array([-1.0, 3.0]).reshape(2, 1, 1, 1)  # range 4, std 2
+    tried = {t.name: t.change for t in tried_on_maps(norm, maps)}
+    assert tried["common_gain"] == pytest.approx(1.5 / 4)
+    assert tried["common_offset"] == pytest.approx(0.4 / 4)
+    # The first image × 0.5, the second × 1; and + 0.2 and + 1 std.
+    assert tried["image_gain"] == pytest.approx(0.5 / 4)
+    assert tried["image_offset"] == pytest.approx(2 / 4)
