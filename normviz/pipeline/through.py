@@ -52,7 +52,7 @@ def through(fitted: FittedPipeline, parts: Iterable[Part], engine: Engine) -> Th
     if ends and all(kind.value_range is not None for kind in ends):
         return Through(fitted)
     task = _Extremes(fitted)
-    found = task.joined([one for _, one in engine.results(task, iter(parts), task)])
+    found = task.joined([one for _, one in engine.results(task, iter(parts))])
     if not found.endless:
         return Through(fitted)
     # A set of one value still needs a range with two ends.
@@ -75,6 +75,7 @@ class _Extremes:
     """The smallest and largest value of each part after a pipeline."""
 
     fitted: FittedPipeline
+    together: int = 16
 
     def __call__(self, part: Part) -> _Found:
         total = _NOTHING
@@ -94,6 +95,9 @@ class _Extremes:
 
     def halves(self, part: Part) -> Sequence[Part]:
         return part.halves()
+
+    def whole(self, results: Sequence[Any]) -> _Found:
+        return self.joined(results)
 
     def joined(self, results: Sequence[Any]) -> _Found:
         return _Found(
