@@ -2,6 +2,10 @@
 
 import sys
 
-from normviz.cli import main
+try:
+    from normviz.cli import main
 
-sys.exit(main())
+    sys.exit(main())
+except KeyboardInterrupt:
+    # Ctrl-C while the libraries are loaded: nothing has begun.
+    sys.exit(130)

@@ -57,7 +57,7 @@ def add(command: AddCommand) -> None:
         description="normalize images and write them with the recipe (fitted.json or "
         "pipeline.json) and manifest.json beside them.\nFiles are numbered; no name of a source "
         "becomes a path. Images are read one by one: one is in memory, or one shard\n(with zarr "
-        "about three times that while it is packed). manifest.json comes last: a folder with it is "
+        "about four times that while it is packed). manifest.json comes last: a folder with it is "
         "whole.",
     )
     apply.add_argument("source", nargs="+", help=SOURCE_HELP)

@@ -1,6 +1,6 @@
 """A normalized set of any size in shards: NPZ files of so many images, or one Zarr array.
 
-Images come one by one; one shard is in memory, and for Zarr about three times that while it is
+Images come one by one; one shard is in memory, and for Zarr about four times that while it is
 packed. Beside the shards stands ``images.jsonl``: one line of JSON an image, in order.
 """
 

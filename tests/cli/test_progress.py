@@ -22,6 +22,7 @@ from normviz.cli import DONE, INTERRUPTED, main
 from normviz.cli.progress import running
 from normviz.images import image_of
 from normviz.statistics.dataset import Reading
+from normviz.statistics.engines import Processes
 
 
 def in_terminal(arguments, when=None):
@@ -137,3 +138,12 @@ def test_time_is_not_spent_on_what_is_not_shown(many, monkeypatch):
 
     monkeypatch.setattr("normviz.cli.progress.running", refused)
     assert main(["stats", str(many), "--seed", "1"]) == DONE
+
+
+def answer_to_ctrl_c(_):
+    return signal.getsignal(signal.SIGINT)
+
+
+def test_workers_leave_ctrl_c_to_the_process_that_asked():
+    found = [answer for _, answer in Processes(1).results(answer_to_ctrl_c, iter([0]), None)]
+    assert found == [signal.SIG_IGN]
