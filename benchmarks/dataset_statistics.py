@@ -126,10 +126,12 @@ def resident(process: int) -> int:
     """Bytes resident in a process and all that come from it; 0 where there is no /proc."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        # Children are listed by the thread that started them.
+        lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
     except (OSError, IndexError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+    children = {int(child) for text in lists for child in text.split()}
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(resident, children))
 
 
 # Inside of a variant's own process: what is timed.
