@@ -218,9 +218,14 @@ def test_a_checkpoint_in_use_is_refused(tmp_path):
         running = scan(images, checkpoint=file, every=0.0, images_a_part=2)
         next(running)
         with pytest.raises(NormvizError, match="another scan is writing to this checkpoint"):
-            scanned(images, checkpoint=file, images_a_part=2)
+            scanned(images, checkpoint=file, images_a_part=2, engine=_Unused())
         running.close()
     assert scanned(images, checkpoint=file, images_a_part=2).images == 12
+
+
+class _Unused:
+    def results(self, work, parts):
+        raise AssertionError("it is refused before anything is measured")
 
 
 def test_an_iterator_has_no_checkpoint(tmp_path):

@@ -173,6 +173,8 @@ def test_until_gives_the_same_bits_with_one_worker_and_with_two(until):
     for engine in (Here(), Processes(1), Processes(2)):
         again = scanned(MANY, until=0.02, seed=5, engine=engine)
         assert to_text(again) == to_text(until) and again.reading == until.reading
+        # The first number of images at which it may stop is that of four parts of 32.
+        assert scanned(MANY, until=0.1, seed=5, engine=engine).images == 128
     other = scanned(MANY, until=0.02, seed=6)
     assert to_text(other) != to_text(until)
     assert to_text(scanned(MANY, until=0.02)) == to_text(scanned(MANY, until=0.02, seed=0))

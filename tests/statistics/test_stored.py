@@ -74,7 +74,14 @@ def test_every_piece_that_is_missing_or_of_another_kind_is_refused():
         with pytest.raises(ParameterError, match="damaged"):
             from_text(json.dumps(without))
     packed = record["parts"][0][4]["table"]
-    for at, wrong in ((0, "|O"), (0, "<i2"), (1, [3, 255]), (2, packed[2][:40]), (2, "%%%")):
+    for at, wrong in (
+        (0, "|O"),
+        (0, "<i2"),
+        (0, "<u8"),
+        (1, [3, 255]),
+        (2, packed[2][:40]),
+        (2, "%%%"),
+    ):
         broken = json.loads(json.dumps(record))
         broken["parts"][0][4]["table"][at] = wrong
         with pytest.raises(ParameterError, match="damaged"):
