@@ -145,5 +145,5 @@ def answer_to_ctrl_c(_):
 
 
 def test_workers_leave_ctrl_c_to_the_process_that_asked():
-    found = [answer for _, answer in Processes(1).results(answer_to_ctrl_c, iter([0]), None)]
+    found = [answer for _, answer in Processes(1).results(answer_to_ctrl_c, iter([0]))]
     assert found == [signal.SIG_IGN]
