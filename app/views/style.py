@@ -17,6 +17,14 @@ _CSS = """<style>
 [class*="st-key-icon-"] button p {
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
+.nv-strip { display: flex; flex-wrap: wrap; gap: 10px 8px; }
+.nv-strip figure { margin: 0; width: 88px; }
+.nv-strip img { width: 88px; height: 88px; object-fit: contain; display: block;
+  background: color-mix(in srgb, currentColor 6%, transparent); border-radius: 3px; }
+.nv-strip img.nv-small { image-rendering: pixelated; }
+.nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.stMainBlockContainer table { font-variant-numeric: tabular-nums; }
 @media (max-width: 700px) {
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }
