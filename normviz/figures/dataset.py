@@ -52,7 +52,10 @@ def variance_split(
                 "y": list(names),
                 "x": share,
                 "name": title,
-                "marker": {"color": colour, "pattern": {"shape": pattern, "fgcolor": "#ffffff"}},
+                "marker": {
+                    "color": colour,
+                    "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff"},
+                },
                 "text": [f"{value:.1f} %" if value >= 8 else "" for value in share],
                 "textposition": "inside",
                 "insidetextanchor": "middle",
@@ -69,7 +72,7 @@ def variance_split(
                 "height": 74 + 34 * len(names),
                 "barmode": "stack",
                 "bargap": 0.3,
-                "margin": {"l": 34, "r": 10, "t": 30, "b": 34},
+                "margin": {"l": 34, "r": 28, "t": 30, "b": 34},
                 "xaxis": {"range": [0, 100], "ticksuffix": " %", "nticks": 6},
                 "yaxis": {"autorange": "reversed", "showgrid": False},
                 "legend": _legend(dark),
@@ -182,6 +185,7 @@ def label_dots(labels: Sequence[LabelNumbers], unit: str, *, dark: bool) -> go.F
 def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: bool) -> go.Figure:
     """Draw the mean of each channel over the images read so far, its 95 % band and its end."""
     traces: list[dict] = []
+    finals: list[dict] = []
     for at, name in enumerate(names):
         line = channel_line(name, at)
         mean, half = found.mean[:, at], found.half_width[:, at]
@@ -216,7 +220,7 @@ def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: b
                 "hovertemplate": f"{name}: %{{y:.4g}} after %{{x}} images<extra></extra>",
             }
         )
-        traces.append(
+        finals.append(
             {
                 "type": "scatter",
                 "x": [int(found.images[0]), int(found.images[-1])],
@@ -236,7 +240,11 @@ def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: b
         "height": 340,
         "margin": {"l": 56, "r": 10, "t": 34, "b": 46},
         "legend": _legend(dark),
-        "xaxis": {"title": {"text": "images read, in random order (log scale)"}, "type": "log"},
+        "xaxis": {
+            "title": {"text": "images read, in random order (log scale)"},
+            "type": "log",
+            "tickvals": _ticks(int(found.images[-1])),
+        },
         "yaxis": {"title": {"text": f"mean so far ({unit})"}},
     }
     if known_mean.any():
@@ -246,7 +254,15 @@ def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: b
         high = max(float(found.mean.max()), float(highs[late:].max()))
         pad = 0.04 * (high - low) or 1.0
         layout["yaxis"]["range"] = [low - pad, high + pad]
-    return go.Figure({"data": traces, "layout": layout})
+    return go.Figure({"data": traces + finals, "layout": layout})
+
+
+def _ticks(most: int) -> list[int]:
+    """
+    >>> _ticks(60)
+    [1, 2, 5, 10, 20, 50]
+    """
+    return [d * 10**p for p in range(9) for d in (1, 2, 5) if d * 10**p <= most]
 
 
 def _faint(colour: str) -> str:
