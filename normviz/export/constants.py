@@ -159,7 +159,7 @@ def _tuple(values: np.ndarray) -> str:
     return f"({', '.join(map(_digits, values))}{',' if len(values) == 1 else ''})"
 
 
-def _wrapped(text: str, width: int = 90) -> list[str]:
+def _wrapped(text: str, width: int = 72) -> list[str]:
     lines = [""]
     for word in text.split():
         if len(lines[-1]) + len(word) >= width:

@@ -54,7 +54,12 @@ def variance_split(
                 "name": title,
                 "marker": {
                     "color": colour,
-                    "pattern": {"shape": pattern, "fillmode": "overlay", "fgcolor": "#ffffff"},
+                    "pattern": {
+                        "shape": pattern,
+                        "fillmode": "overlay",
+                        "fgcolor": "#ffffff",
+                        "fgopacity": 0.3,
+                    },
                 },
                 "text": [f"{value:.1f} %" if value >= 8 else "" for value in share],
                 "textposition": "inside",
@@ -107,18 +112,18 @@ def image_scatter(points: Points, *, dark: bool) -> go.Figure:
     looks = dict(zip(labels, _LABELS, strict=False)) if few else {}
     traces = []
     for label in sorted(groups, key=lambda one: (one is None, one)):
-        at = groups[label]
+        members = groups[label]
         colour, shape = looks.get(label or "", ("#3f8fdc" if not few else "#7a7a7a", "circle"))
-        said = [f" ({points.labels[i]})" if points.labels[i] is not None else "" for i in at]
+        said = [f" ({points.labels[i]})" if points.labels[i] is not None else "" for i in members]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "x": points.x[at],
-                "y": points.y[at],
+                "x": points.x[members],
+                "y": points.y[members],
                 "customdata": [
                     [int(points.places[i]), f"{points.titles[i]}{s}"]
-                    for i, s in zip(at, said, strict=True)
+                    for i, s in zip(members, said, strict=True)
                 ],
                 "name": label if label is not None else "no label",
                 "marker": {"size": 9, "color": colour, "symbol": shape, "opacity": 0.85},

@@ -66,7 +66,9 @@ def _std(rows: Sequence[Row]) -> np.ndarray:
 
 
 def _clipped(rows: Sequence[Row]) -> np.ndarray:
-    return _per_image(rows, lambda row: np.add(row.clipped_low, row.clipped_high))
+    return _per_image(rows, lambda row: row.clipped_low) + _per_image(
+        rows, lambda row: row.clipped_high
+    )
 
 
 MEASURES: dict[str, Measure] = {
@@ -167,7 +169,7 @@ def near_duplicates(rows: Sequence[Row], near: int = NEAR) -> list[Alike]:
     """
     flat = _std(rows) < _FLAT
     places = np.flatnonzero(~flat)
-    prints = np.array([rows[at].fingerprint for at in places], np.uint64)
+    prints = np.array([rows[at].fingerprint for at in places.tolist()], np.uint64)
     found: list[Alike] = []
     for top in range(0, len(prints), _BLOCK):
         block = prints[top : top + _BLOCK]

@@ -12,6 +12,7 @@ from normviz.export.constants import CONSTANTS_FOR, constants_text
 from normviz.images import image_of
 from normviz.imports import read_normalization
 from normviz.statistics import scan
+from tests.methods.test_code_in_libraries import torchvision_runs
 
 RNG = np.random.default_rng(3)
 COLOUR = [
@@ -36,8 +37,8 @@ def expected(images, pixels):
 
 @pytest.mark.parametrize("kind", SETS)
 def test_torchvision(kind):
+    torchvision_runs()
     torch = pytest.importorskip("torch")
-    pytest.importorskip("torchvision")
     images = SETS[kind]
     normalize = run(constants_text(nv.scan(images), "torchvision"))
     pixels = images[0].pixels
