@@ -227,6 +227,10 @@ def mark(key: keys.Key, collection: Collection, places: Sequence[int]) -> None:
 
 def chosen_of(loaded: Collection) -> Collection:
     """What the pages with pictures show: all images, or those that were chosen."""
+    if keys.LOOK in st.query_params:
+        del st.query_params[keys.LOOK]
+        mark(keys.CHOSEN, loaded, marked(keys.SELECTED, loaded))
+        st.session_state[keys.PAGE.name] = keys.PAGE.default
     places = marked(keys.CHOSEN, loaded)
     if not places:
         return loaded

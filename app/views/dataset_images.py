@@ -178,10 +178,15 @@ def _selected(
         st.markdown(f"**{len(chosen):,} {plural} selected**")
         places = [collection.place(at) for at in chosen]
         with st.container(horizontal=True, key="selected_actions"):
-            if st.button("Look at them in Compare", key="look", icon=":material/compare:"):
-                mark(keys.CHOSEN, loaded, places)
-                st.session_state[keys.PAGE.name] = keys.PAGE.default
-                st.switch_page(compare_page)
+            # A link, as a switch of the page from here would empty the address of all that widgets
+            # have written into it.
+            st.session_state[keys.SELECTED.name] = {loaded.key: tuple(places)}
+            st.page_link(
+                compare_page,
+                label="Look at them in Compare",
+                icon=":material/compare:",
+                query_params={**st.query_params.to_dict(), keys.LOOK: "selected"},
+            )
             everything = len(chosen) == len(collection)
             if st.button(
                 "Exclude from the fit",

@@ -55,7 +55,6 @@ def select_rows(page, count: int) -> None:
     table = page.locator("[class*=st-key-ranked_] canvas").first
     table.scroll_into_view_if_needed()
     page.locator("[class*=st-key-ranked_] [tabindex='0']").first.focus()
-    page.keyboard.press("ArrowDown")
     for at in range(count):
         if at:
             page.keyboard.press("ArrowDown")
@@ -148,10 +147,10 @@ def test_what_is_drawn_around_shows_below_and_is_what_compare_shows(open_page):
     assert 1 < len(dark) < 5
     lasso(page, area)
     assert set(selected(page)) == dark
-    page.get_by_role("button", name="Look at them in Compare").click()
+    page.get_by_role("link", name="Look at them in Compare").click()
     page.wait_for_selector(".st-key-downloads", state="attached")
     settled(page)
-    assert "/dataset" not in page.url
+    assert "/dataset" not in page.url and "photos=All" in page.url
     places = [at for at, title in enumerate(TITLES) if title in dark]
     methods = ("scale_01", "dataset_mean", "dataset_zscore", "image_mean", "image_standardize")
     screen = {k: v for k, v in numbers_on_screen(page).items() if k[1] in methods}
