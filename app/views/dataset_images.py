@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
 import streamlit as st
 
 from app import keys
-from app.cached import remembered, thumbnail
+from app.cached import remembered, thumbnail, together
 from app.controls import choice, menu
 from app.sources import Collection, Numbers, mark, marked
 from app.text import plain
@@ -262,19 +263,31 @@ def _alike(numbers: Numbers, collection: Collection, rows: Sequence[Row]) -> Non
 
 def strip(collection: Collection, captions: Mapping[int, str] | Sequence[tuple[int, str]]) -> None:
     """Draw thumbnails in a row that wraps, each with a caption; its title is read out."""
-    items = captions.items() if isinstance(captions, Mapping) else captions
+    items = list(captions.items() if isinstance(captions, Mapping) else captions)
+    together([partial(_thumbnail, collection, at) for at, _ in items])
     st.html(f"<div class='nv-strip'>{''.join(_figures(collection, items))}</div>")
+
+
+def _thumbnail(collection: Collection, at: int) -> tuple[bytes, int]:
+    """A small picture, and the longer side of the image that it is of."""
+
+    def build() -> tuple[bytes, int]:
+        image = collection.image(at)
+        return thumbnail(image, THUMBNAIL), max(image.height, image.width)
+
+    # By its name, so that a picture that is known is shown without decoding the image again.
+    return remembered(("thumbnail of", collection.key, at), build)
 
 
 def _figures(collection: Collection, items: Any) -> Iterator[str]:
     for at, caption in items:
         title = escape(collection.titles[at], quote=True)
         try:
-            image = collection.image(at)
+            picture, longest = _thumbnail(collection, at)
         except ReadError:
             continue
-        data = base64.b64encode(thumbnail(image, THUMBNAIL)).decode()
-        small = " class='nv-small'" if max(image.height, image.width) < THUMBNAIL // 2 else ""
+        data = base64.b64encode(picture).decode()
+        small = " class='nv-small'" if longest < THUMBNAIL // 2 else ""
         yield (
             f"<figure title='{title}'><img{small} alt='{title}' data-at='{at}' "
             f"src='data:image/webp;base64,{data}'><figcaption>{escape(caption)}</figcaption>"

@@ -11,8 +11,8 @@ import plotly.graph_objects as go
 from normviz.figures.theme import CHANNEL_COLOURS, channel_line, quiet_colour, template
 from normviz.observe.dataset import Convergence, LabelNumbers
 
-# Between images is what per-image normalization removes; the same two colours as those methods.
-_WITHIN, _BETWEEN = "#2a66c8", "#d55e00"
+# The colours of dataset and of per-image standardization, which keeps or removes what lies between.
+_WITHIN, _BETWEEN = "#2a66c8", "#b3472e"
 
 # Told apart by hue and by shape; each hue keeps 3 : 1 against both page backgrounds.
 _LABELS = (

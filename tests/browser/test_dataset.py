@@ -192,7 +192,7 @@ def test_the_address_brings_back_the_view(open_page):
     stats = nv.scan(SCENES)
     assert convergence_words(convergence(stats, 7), 3, 255) in page.inner_text("body")
     titles = page.locator(".st-key-scatter .g-xtitle, .st-key-scatter .g-ytitle")
-    assert titles.all_inner_texts() == ["Sharpness (0–255)", "Red − blue (0–255)"]
+    assert titles.all_text_contents() == ["Sharpness (0–255)", "Red − blue (0–255)"]
     assert chart(page, "dataset_histogram")["log"]
     assert page.get_by_role("radio", name="Blurriest").get_attribute("aria-checked") == "true"
 
@@ -214,7 +214,7 @@ def test_an_upload_of_grey_files_and_one_that_is_none(open_page):
         for at, one in enumerate(pixels):
             file = io.BytesIO()
             PillowImage.fromarray(one).save(file, "PNG")
-            archive.writestr(f"set/{'ab'[at % 2]}/<b>{at:02d}</b>.png", file.getvalue())
+            archive.writestr(f"set/{'ab'[at % 2]}/<b>{at:02d}.png", file.getvalue())
         archive.writestr("set/a/broken.png", b"\x89PNG\r\n\x1a\n")
     page.locator("input[type=file]").first.set_input_files(
         [{"name": "set.zip", "mimeType": "application/zip", "buffer": stream.getvalue()}]
@@ -229,6 +229,34 @@ def test_an_upload_of_grey_files_and_one_that_is_none(open_page):
     # File names are text, whatever is in them.
     strip = page.locator(".st-key-strip_darkest img").first
     assert "<b>" in strip.get_attribute("alt")
+
+
+def test_a_scan_that_is_stopped_leaves_an_estimate_that_says_so_everywhere(open_page):
+    page = open_page("/dataset?source=My+files&constants_for=JSON")
+    rng = np.random.default_rng(8)
+    pixels = rng.integers(0, 256, (6000, 40, 40, 3), dtype=np.uint8)
+    pixels = (pixels * rng.random((6000, 1, 1, 1))).astype(np.uint8)
+    stream = io.BytesIO()
+    np.save(stream, pixels)
+    page.locator("input[type=file]").first.set_input_files(
+        [{"name": "many.npy", "mimeType": "application/octet-stream", "buffer": stream.getvalue()}]
+    )
+    page.locator(".st-key-scanning").get_by_text("Mean so far (95 %): R ").wait_for()
+    assert "images/s" in page.locator(".st-key-scanning").inner_text()
+    page.get_by_role("button", name="Stop here").click()
+    page.get_by_text("An estimate from").first.wait_for()
+    settled(page)
+    record = json.loads(code(page))
+    count = record["estimate"]["count"]
+    assert not record["exact"] and 10 < count < 6000 and record["estimate"]["of"] == 6000
+    half = np.array(record["estimate"]["half_width_mean"])
+    # Three intervals of 95 %, widened by half: further off than that is one in hundreds.
+    assert (np.abs(np.array(record["mean"]) - pixels.mean(axis=(0, 1, 2))) < 1.5 * half).all()
+    words = f"from {count:,} of 6,000 images of your file"
+    assert words in page.locator("[data-testid=stSidebar]").inner_text()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.wait_for_selector(".st-key-downloads", state="attached")
+    assert words in page.locator("[data-testid=stSidebar]").inner_text()
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1600, False), (1280, True), (390, False)])
