@@ -25,13 +25,13 @@ _CSS = """<style>
 .nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .stMainBlockContainer table { font-variant-numeric: tabular-nums; }
-/* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 in both themes. */
-.stCode .token { color: color-mix(in srgb, #1c83e1 60%, currentColor); }
-.stCode .token.comment, .stCode .token.punctuation {
+/* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 everywhere. */
+.stCode .token.token { color: color-mix(in srgb, #1c83e1 60%, currentColor); }
+.stCode .token.token.comment, .stCode .token.token.punctuation {
   color: color-mix(in srgb, #808495 60%, currentColor); }
-.stCode .token.number, .stCode .token.string, .stCode .token.boolean {
+.stCode .token.token.number, .stCode .token.token.string, .stCode .token.token.boolean {
   color: color-mix(in srgb, #29b09d 50%, currentColor); }
-.stCode .token.operator { color: color-mix(in srgb, #ed6f13 55%, currentColor); }
+.stCode .token.token.operator { color: color-mix(in srgb, #ed6f13 55%, currentColor); }
 @media (max-width: 700px) {
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
   .nv-strip figure, .nv-strip img { width: 76px; }
