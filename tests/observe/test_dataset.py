@@ -38,11 +38,13 @@ def noise(height=9, width=7, mean=120, std=30, label=None):
     return image_of(pixels, path=f"{mean}-{std}-{height}x{width}.png", label=label)
 
 
-MIXED = [noise(5 + at % 4, 6 + at % 7, 60 + 5 * at, 20 + at % 9) for at in range(24)]
+# From nearly black to nearly white, so that some of them are clipped.
+MIXED = [noise(5 + at % 4, 6 + at % 7, 20 + 9 * at, 20 + at % 9) for at in range(24)]
 
 
 def test_measures_are_those_of_the_pixels():
     rows = nv.scan(MIXED).rows
+    assert (MIXED[0].pixels == 0).any() and (MIXED[-1].pixels == 255).any()
     for at, image in enumerate(MIXED):
         x = image.pixels.astype(float)
         found = {name: one.values(rows, 0.0, 255.0)[at] for name, one in MEASURES.items()}
@@ -219,7 +221,8 @@ def test_words_of_the_scatter_and_the_mean_image():
     far = int(np.argmax(((x - x.mean()) / x.std()) ** 2 + ((y - y.mean()) / y.std()) ** 2))
     words = scatter_words(rows, "mean", "std", (0.0, 255.0), titles)
     assert f"(r = {r:.2f} over 24 images)".replace("-", "−") in words and titles[far] in words
-    left = image_of(np.tile(np.r_[np.zeros(4), np.full(4, 255)].astype(np.uint8), (8, 1)))
+    half = np.tile(np.r_[np.zeros(4), np.full(4, 200)].astype(np.uint8), (8, 1))
+    left = image_of(np.stack([half, half // 2, half // 4 + 100], axis=2))
     statistics = nv.scan([left, left], mean_image=8)
     words = pictures_words(statistics)
     assert words.startswith("Where in the picture a pixel lies accounts for 100.0 % of the")
