@@ -18,6 +18,7 @@ from cachetools import LRUCache
 from PIL import Image as PillowImage
 from threadpoolctl import threadpool_limits
 
+from normviz.display import to_bytes
 from normviz.images import Image, image_of, reduced
 from normviz.light import Light, level_table, relight
 from normviz.methods import Fitted, Method
@@ -153,6 +154,21 @@ def _encode(image: Image) -> bytes:
     else:
         picture = PillowImage.fromarray(image.pixels)
         picture.save(stream, "WEBP", lossless=True, quality=50, method=2, exact=True)
+    return stream.getvalue()
+
+
+def thumbnail(image: Image, longest: int) -> bytes:
+    """A small WebP of the image as it is: black and white are the ends of its value range."""
+    return remembered(("small", image.digest, longest), lambda: _small(image, longest))
+
+
+def _small(image: Image, longest: int) -> bytes:
+    copy = reduced(image, longest)
+    pixels = copy.pixels if copy.levels == 256 else to_bytes(copy.pixels, copy.value_range)
+    stream = io.BytesIO()
+    PillowImage.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
+        stream, "WEBP", quality=85, method=2
+    )
     return stream.getvalue()
 
 

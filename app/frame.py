@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.selection import pick_light, pick_numbers
-from app.sources import Collection, Numbers, pick_source
+from app.sources import Collection, Numbers, chosen_of, pick_source
 from app.text import plain
 from normviz.light import Light
 
@@ -18,6 +18,8 @@ class Frame:
     """The shared choices, and the places in the sidebar where a page draws its own controls."""
 
     collection: Collection
+    """What the pages with pictures show: all of ``loaded``, or the images chosen from it."""
+    loaded: Collection
     waiting: bool
     """Whether files are still waited for; the sample photos stand in until then."""
     light: Light
@@ -31,12 +33,13 @@ class Frame:
 def frame() -> Frame:
     """Draw the shared controls in the sidebar, in the order of the flow."""
     with st.sidebar:
-        collection, waiting = pick_source()
+        loaded, waiting = pick_source()
+        collection = chosen_of(loaded)
         light = pick_light()
         methods_place = st.container()
-        numbers, missing = pick_numbers(collection)
+        numbers, missing = pick_numbers(loaded)
         last_place = st.container()
-    return Frame(collection, waiting, light, numbers, missing, methods_place, last_place)
+    return Frame(collection, loaded, waiting, light, numbers, missing, methods_place, last_place)
 
 
 def say_source(shared: Frame) -> None:

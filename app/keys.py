@@ -67,6 +67,21 @@ PIPELINE = Key("pipeline", None)
 PIPELINE_IMAGE = Key("through", None)
 OTHER_ORDER = Key("other_order", None, shareable=False)
 
+DATASET_X = Key("x", "mean")
+DATASET_Y = Key("y", "std")
+RANK = Key("rank", "darkest")
+CONSTANTS_FOR = Key("constants_for", "torchvision")
+READ_SEED = Key("read_seed", 0)
+SCATTER = Key("scatter", None, shareable=False)
+RANKED = Key("ranked", None, shareable=False)
+SELECTED = Key("selected", None, shareable=False)
+CHOSEN = Key("chosen", None, shareable=False)
+LOOK = "look"
+"""In an address: show what was selected on the Dataset page. It is taken out again at once."""
+EXCLUDED = Key("excluded", None, shareable=False)
+STOPPED = Key("scan_stopped", None, shareable=False)
+PARTIAL = Key("scan_partial", None, shareable=False)
+
 CODE_METHOD = Key("code_method", None, shareable=False)
 CODE_TARGET = Key("code_target", None, shareable=False)
 

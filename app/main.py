@@ -13,7 +13,7 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from app.frame import frame  # noqa: E402
-from app.views import compare, methods, network, pipelines, style  # noqa: E402
+from app.views import compare, dataset, methods, network, pipelines, style  # noqa: E402
 
 st.set_page_config(
     page_title="normviz: see what normalization does",
@@ -24,9 +24,13 @@ st.set_page_config(
 style.apply()
 # The images, their light and what methods are fitted on belong to all pages; a page adds its own.
 shared = frame()
+compare_page = st.Page(
+    lambda: compare.page(shared), title="Compare", url_path="compare", default=True
+)
 st.navigation(
     [
-        st.Page(lambda: compare.page(shared), title="Compare", url_path="compare", default=True),
+        compare_page,
+        st.Page(lambda: dataset.page(shared, compare_page), title="Dataset", url_path="dataset"),
         st.Page(lambda: methods.page(shared), title="Methods", url_path="methods"),
         st.Page(lambda: pipelines.page(shared), title="Pipelines", url_path="pipelines"),
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),

@@ -13,8 +13,10 @@ from app import keys, published
 from app.cached import fit
 from app.controls import choice, menu, parameters_of, several, slider, whole
 from app.sources import (
+    SETS,
     Collection,
     Numbers,
+    fitted_of,
     one_sample,
     samples,
     statistics_numbers,
@@ -31,7 +33,7 @@ from normviz.methods import METHODS, Fitted, Method
 from normviz.methods.whitening import PLACES, Whitening
 from normviz.presets import MEAN_IMAGES, PRESETS
 from normviz.read.sampled import LONGEST, MOST, sampled
-from normviz.samples import SAMPLE_SETS, SAMPLES
+from normviz.samples import SAMPLES
 
 MOST_METHODS = 8
 ROWS_A_PAGE = 4
@@ -147,7 +149,7 @@ def pick_methods(numbers: Numbers | None) -> dict[str, Method]:
 def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
     """Draw "fit on" and return the numbers of that choice, with a sentence when there are none."""
     options = {"loaded": "The loaded images", "upload": "Another set: my files"}
-    options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SAMPLE_SETS}
+    options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SETS}
     options |= {f"photo:{key}": f"One photo: {photo.title}" for key, photo in SAMPLES.items()}
     options["constants"] = "Constants from a file or a text"
     options |= {f"preset:{key}": f"Preset: {preset.title}" for key, preset in PRESETS.items()}
@@ -165,7 +167,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
         return Numbers(chosen, preset, f"preset {preset.title}"), ""
     if kind == "constants":
         return _imported()
-    other = collection
+    other = fitted_of(collection) if collection is not None else None
     if kind == "set":
         other = samples(name)
     elif kind == "photo":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from posixpath import commonpath, dirname
@@ -13,16 +15,33 @@ import streamlit as st
 from app import keys
 from app.cached import MEAN_IMAGE_SIDE, known, remembered
 from app.controls import choice, menu
+from app.text import plain
 from normviz.errors import ReadError
 from normviz.images import Image, as_rgb
+from normviz.observe.dataset import running_words, taken_words
 from normviz.read import Limits, Photos, Upload, read
-from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
-from normviz.statistics import DatasetStatistics, scan, scanned
+from normviz.read.some import some
+from normviz.samples import LABELLED_SET, SAMPLE_FOLDER, SAMPLE_SETS, SAMPLES, load_sample
+from normviz.statistics import DatasetStatistics, Pool, scan, scanned
 
 SOURCES = {"samples": "Sample photos", "upload": "My files"}
 
+LABELLED = "Scenes, 32 × 32 px, labelled"
+"""The name of the bundled set that has labels."""
+
+SETS = (*SAMPLE_SETS, LABELLED)
+
 # Up to this many images are scanned without a progress bar.
 _SCANNED_AT_ONCE = 24
+
+# A bar that comes and goes at once only disturbs.
+_BAR_AFTER = 0.6
+
+# Images that a worker measures at a time: a stop is heard after them.
+_IMAGES_A_PART = 8
+
+# Which random order images are read in; any is as good.
+_READING_SEED = 0
 
 # Up to this many images are looked at for NaN, truncation and the like before the first picture.
 _DECODED_AT_ONCE = 24
@@ -39,21 +58,61 @@ class Collection:
     nights: dict[int, int] = field(default_factory=dict)
     """Which image is the night version of which."""
     notes: tuple[str, ...] = ()
+    whole: Collection | None = None
+    """The collection that this one is some images of."""
+    places: tuple[int, ...] = ()
+    """Which images of ``whole`` these are."""
 
     def __len__(self) -> int:
         return len(self.titles)
 
     def image(self, index: int) -> Image:
         """Return one decoded image; raises :class:`ReadError` for an unreadable one."""
+        if self.whole is not None:
+            return self.whole.image(self.places[index])
         return remembered(("image", self.key, index), lambda: self.photos[index])
+
+    def place(self, index: int) -> int:
+        """Which image of the whole collection an image is."""
+        return self.places[index] if self.whole is not None else index
+
+    def path(self, index: int) -> str:
+        """Where an image comes from."""
+        if isinstance(self.photos, Photos):
+            return self.photos.path(index)
+        return self.photos[index].path
+
+    def only(self, places: Sequence[int], title: str) -> Collection:
+        """Some images of this collection, in its order."""
+        kept = tuple(sorted(set(places)))
+        state = blake2b(repr(kept).encode(), digest_size=16).hexdigest()
+        new = {old: at for at, old in enumerate(kept)}
+        return Collection(
+            f"{self.key}:{state}",
+            title,
+            some(self.photos, kept),
+            [self.titles[at] for at in kept],
+            {
+                new[day]: new[night]
+                for day, night in self.nights.items()
+                if {day, night} <= set(new)
+            },
+            self.notes,
+            self,
+            kept,
+        )
 
     @property
     def problems(self) -> list[Any]:
+        if self.whole is not None:
+            return self.whole.problems
         return list(getattr(self.photos, "problems", ()))
 
 
 def samples(name: str) -> Collection:
     """A named set of bundled photos."""
+    if name == LABELLED:
+        return _labelled()
     names = SAMPLE_SETS[name]
     scenes = {(SAMPLES[key].scene, SAMPLES[key].role): at for at, key in enumerate(names)}
     nights = {
@@ -64,6 +123,12 @@ def samples(name: str) -> Collection:
     photos = remembered(("samples", name), lambda: [load_sample(key) for key in names])
     titles = [SAMPLES[key].title for key in names]
     return Collection(f"samples:{name}", f"sample photos “{name}”", photos, titles, nights)
+
+
+def _labelled() -> Collection:
+    photos = remembered(("samples", LABELLED), lambda: read(SAMPLE_FOLDER / LABELLED_SET))
+    title = f"sample photos “{LABELLED}”"
+    return Collection(f"samples:{LABELLED}", title, photos, short_titles(photos.paths))
 
 
 def one_sample(key: str) -> Collection:
@@ -127,7 +192,7 @@ def pick_source() -> tuple[Collection, bool]:
     """
     kind = choice(keys.SOURCE, "Images", SOURCES, "Bundled photos, or files of your own.")
     if kind == "samples":
-        names = {name: name for name in SAMPLE_SETS}
+        names = {name: name for name in SETS}
         return samples(menu(keys.SAMPLE_SET, "Photo set", names)), False
     collection = uploaded(uploader(keys.UPLOAD, "Upload images or a dataset"))
     with st.expander("Limits"):
@@ -147,6 +212,52 @@ def uploader(key: keys.Key, label: str) -> list[Any]:
         "labels), .npy, .npz, IDX or CIFAR binary files. They are kept in this server's memory "
         "and dropped with the session.",
     )
+
+
+def marked(key: keys.Key, collection: Collection) -> tuple[int, ...]:
+    """The images of a collection that were chosen to be looked at, or excluded from the fit."""
+    found = (st.session_state.get(key.name) or {}).get(collection.key, ())
+    return tuple(at for at in found if at < len(collection))
+
+
+def mark(key: keys.Key, collection: Collection, places: Sequence[int]) -> None:
+    """Choose or exclude images of a collection; only the last collection's are kept."""
+    st.session_state[key.name] = {collection.key: tuple(sorted(set(places)))}
+
+
+def chosen_of(loaded: Collection) -> Collection:
+    """What the pages with pictures show: all images, or those that were chosen."""
+    if keys.LOOK in st.query_params:
+        del st.query_params[keys.LOOK]
+        mark(keys.CHOSEN, loaded, marked(keys.SELECTED, loaded))
+        st.session_state[keys.PAGE.name] = keys.PAGE.default
+    places = marked(keys.CHOSEN, loaded)
+    if not places:
+        return loaded
+    st.caption(
+        f"Pictures of {len(places):,} chosen {_images(len(places))}, of {len(loaded):,}.",
+    )
+    st.button(
+        "Show all images again",
+        key="clear_chosen",
+        icon=":material/close:",
+        on_click=mark,
+        args=(keys.CHOSEN, loaded, ()),
+    )
+    return loaded.only(places, f"{len(places):,} chosen {_images(len(places))} of {loaded.title}")
+
+
+def fitted_of(loaded: Collection) -> Collection:
+    """What "the loaded images" are fitted on: all of them but those that were excluded."""
+    places = set(marked(keys.EXCLUDED, loaded))
+    if not places:
+        return loaded
+    left = [at for at in range(len(loaded)) if at not in places]
+    return loaded.only(left, f"{loaded.title} without {len(places):,} excluded")
+
+
+def _images(count: int) -> str:
+    return "image" if count == 1 else "images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,9 +284,7 @@ def statistics_numbers(collection: Collection) -> Numbers | None:
         stats = _scanned(collection) if count > _SCANNED_AT_ONCE else _scan_few(collection)
     if stats is None or not stats.images:
         return None
-    part = "" if stats.images + stats.unreadable >= count else f" of {count:,}"
-    plural = "image" if stats.images == 1 else "images"
-    words = f"{stats.images:,}{part} {plural} of {collection.title}, as loaded"
+    words = f"{taken_words(stats, count)} of {collection.title}, as loaded"
     return Numbers(f"{collection.key}:{stats.images}", stats, words, collection)
 
 
@@ -192,30 +301,77 @@ def _scan_few(collection: Collection) -> DatasetStatistics:
 
 
 def _scanned(collection: Collection) -> DatasetStatistics | None:
-    """Scan with a bar; "Stop" keeps what was read so far as the (labelled) numbers."""
-    stopped = st.session_state.setdefault("scan_stopped", {})
+    """Scan with a bar; "Stop" keeps what was read so far as the numbers, which say so.
+
+    The images come in random order, so that what was read so far is an estimate of them all.
+    """
+    stopped = st.session_state.setdefault(keys.STOPPED.name, {})
     if collection.key in stopped:
         return stopped[collection.key]
-    place = st.empty()
-    box = place.container()
+    bar = _Bar(collection)
     partial: DatasetStatistics | None = None
-
-    def stop() -> None:
-        stopped[collection.key] = st.session_state.get("scan_partial")
-
-    box.button("Stop here", key="stop_scan", on_click=stop, help="Use the images read so far.")
-    bar = box.progress(0.0, text="Reading the dataset…")
-    count = len(collection)
-    for partial in scan(collection.photos, mean_image=MEAN_IMAGE_SIDE):
-        st.session_state["scan_partial"] = partial
-        # Files that were refused before decoding are no part of the count.
-        done = min(count, partial.images + partial.unreadable)
-        bar.progress(min(1.0, done / count), text=f"Statistics: {done:,} of {count:,} images")
-    place.empty()
+    with ThreadPoolExecutor(2) as workers:
+        for partial in scan(
+            collection.photos,
+            mean_image=MEAN_IMAGE_SIDE,
+            seed=_READING_SEED,
+            engine=Pool(workers, ahead=4),
+            images_a_part=_IMAGES_A_PART,
+        ):
+            bar.show(partial)
+    bar.clear()
     if partial is None:
         return None
     final = partial
     return remembered(("scan", collection.key), lambda: final)
+
+
+class _Bar:
+    """How far a scan is, what it has found so far, and the button that ends it there."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._key, self._count = collection.key, len(collection)
+        self._began = time.monotonic()
+        self._place = st.empty()
+        self._bar: Any = None
+        self._words: Any = None
+
+    def show(self, partial: DatasetStatistics) -> None:
+        st.session_state[keys.PARTIAL.name] = partial
+        passed = time.monotonic() - self._began
+        if passed < _BAR_AFTER or not partial.images:
+            return
+        if self._bar is None:
+            box = self._place.container(key="scanning")
+            self._bar = box.progress(0.0, text="Reading the dataset…")
+            self._words = box.empty()
+            box.button("Stop here", key="stop_scan", on_click=self._stop, help=_STOP)
+        # Files that were refused before decoding are no part of the count.
+        done = min(self._count, partial.images + partial.unreadable)
+        left = passed / done * (self._count - done)
+        text = (
+            f"{done:,} of {self._count:,} images · {done / passed:,.0f} images/s · "
+            f"{_lasting(left)} left"
+        )
+        self._bar.progress(min(1.0, done / self._count), text=text)
+        self._words.caption(plain(running_words(partial)))
+
+    def clear(self) -> None:
+        self._place.empty()
+
+    def _stop(self) -> None:
+        st.session_state[keys.STOPPED.name][self._key] = st.session_state[keys.PARTIAL.name]
+
+
+_STOP = "Use the images read so far: they are drawn at random, so the numbers are an estimate."
+
+
+def _lasting(seconds: float) -> str:
+    """
+    >>> _lasting(7.2), _lasting(200)
+    ('7 s', '3 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def matched(image: Image, numbers: Numbers | None) -> Image:
