@@ -47,7 +47,6 @@ def workers(request):
 def test_every_engine_gives_the_same_bits(dask):
     images = random_images(5, count=40, floats=True)
     wanted = to_text(scanned(images, engine=Here(), images_a_part=3, **PLAN))
-    whole = to_text(scanned(images, **PLAN))
     integers = random_images(6, count=40)
     wanted_integers = to_text(scanned(integers, **PLAN))
     with ThreadPoolExecutor(3) as threads, ProcessPoolExecutor(1) as processes:
@@ -58,7 +57,6 @@ def test_every_engine_gives_the_same_bits(dask):
         found = scanned(integers, engine=dask, images_a_part=size, **PLAN)
         assert to_text(found) == wanted_integers
     # The float parts themselves are merged in another grouping; all that is told is the same.
-    assert wanted != whole or wanted == whole
     for name in ("mean", "fraction_std", "covariance", "low", "high", "fraction_mean_image"):
         told = [getattr(scanned(images, engine=engine, **PLAN), name) for engine in (None, dask)]
         assert told[0].tobytes() == told[1].tobytes()
@@ -110,7 +108,7 @@ def test_an_unexpected_error_comes_out_and_leaves_no_process(tmp_path):
     with pytest.raises(ZeroDivisionError, match="a fault in a transform"):
         scanned(images, engine=Processes(2), images_a_part=4, transform=transform)
     processes = {process for process, _ in logged(log)}
-    assert len(processes) == 2 and none_left(processes)
+    assert processes and none_left(processes)
 
 
 def test_an_unexpected_error_comes_out_of_dask_too(dask):
@@ -135,13 +133,18 @@ def test_stopped_early_nothing_is_left(make, tmp_path):
     images = plain_images(200)
     slow = Slow(0.1, str(log))
     running = scan(images, engine=make(), images_a_part=1, transform=slow, every=0.0)
-    assert 1 <= next(running).images < 60
+    # Until both workers are at work.
+    for _ in running:
+        if len({process for process, _ in logged(log)}) == 2:
+            break
+    before = len(logged(log))
+    assert before < 150
     start = time.monotonic()
     running.close()
     assert time.monotonic() - start < 8
     processes = {process for process, _ in logged(log)}
     assert len(processes) == 2 and none_left(processes)
-    assert len(logged(log)) < 100
+    assert len(logged(log)) <= before + 6
 
 
 def test_a_long_part_is_not_waited_for(tmp_path):
