@@ -1,6 +1,6 @@
 """How often the interval covers the truth where a scan stops by itself: a recorded simulation.
 
-    python benchmarks/interval_coverage.py [--images FOLDER] [--seeds 400] [--of 5000]
+    python benchmarks/interval_coverage.py [--images FOLDER] [--seeds 1500] [--of 5000]
 
 The scan looks at its interval again and again, and stops at the first that is narrow enough; that
 favours intervals which are narrow by chance. Here 5,000 images (crops of the corpus, of random
@@ -33,7 +33,7 @@ UNTIL = (0.03, 0.02, 0.01, 0.005, 0.002)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_images(parser)
-    parser.add_argument("--seeds", type=int, default=400)
+    parser.add_argument("--seeds", type=int, default=1500)
     parser.add_argument("--of", type=int, default=5000)
     asked = parser.parse_args()
     known = [
