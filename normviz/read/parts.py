@@ -187,6 +187,23 @@ class Part:
             )
             done += length
 
+    @property
+    def name(self) -> str:
+        """What to call it in front of a person: an image alone by its name."""
+        (piece, *others) = self.pieces
+        if isinstance(piece, Shard):
+            return piece.container.name
+        if others or self.count != 1:
+            return f"part {self.key}"
+        if isinstance(piece, Named):
+            files = Files(piece.shown_root, piece.root)
+            folder, name, size, label = piece.entries[0]
+            files.add(piece.folders[folder], name, size, label)
+            return files[0].name
+        if isinstance(piece, Held):
+            return piece.photos.path(piece.indices[0])
+        return f"{piece.container.name}, image {piece.indices[0]}"
+
     def halves(self) -> tuple[Part, ...]:
         """Cut the part in two; one image, and a shard, stay as they are."""
         if self.count is None or self.count < 2:

@@ -91,7 +91,7 @@ class Checkpoint:
             self._file.execute(
                 "UPDATE scan SET parts = ?, statistics = ?", (done, to_text(statistics))
             )
-            self._file.executemany("INSERT INTO rows VALUES (?, ?)", texts)
+            self._file.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", texts)
             self._file.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._refusal(error) from None

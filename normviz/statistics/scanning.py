@@ -96,7 +96,7 @@ class Task:
         total = Accumulator(self.mean_image, self.patches)
         total.fail(
             Problem(
-                part.key,
+                part.name,
                 "every process that read it was ended by the system",
                 "Look for a damaged or very large file in it",
             )
@@ -225,8 +225,17 @@ class _Passing:
         return map(_One._make, enumerate(self._images))
 
 
+class _State(NamedTuple):
+    """What is done: replaced as a whole, so that an interruption leaves it true."""
+
+    statistics: DatasetStatistics
+    rows: tuple[Row, ...]
+    done: int
+    """How many parts, from the first."""
+
+
 class _Scan:
-    """The running state of one scan."""
+    """One scan as it runs."""
 
     def __init__(
         self,
@@ -244,10 +253,8 @@ class _Scan:
         listed = Accumulator(task.mean_image, task.patches)
         for problem in parts.problems:
             listed.fail(problem)
-        self._statistics = listed.statistics()
-        self._rows: list[Row] = []
+        self._state = _State(listed.statistics(), (), 0)
         self._unwritten: list[tuple[int, tuple[Row, ...]]] = []
-        self._done = 0
         self._record_at = time.monotonic() + _RECORD_EVERY
 
     def run(self, engine: Engine) -> Iterator[DatasetStatistics]:
@@ -255,7 +262,7 @@ class _Scan:
         shown = time.monotonic()
         enough = self._enough()
         if not enough:
-            left = islice(iter(self._parts), self._done, None)
+            left = islice(iter(self._parts), self._state.done, None)
             results = engine.results(self._task, left)
             try:
                 for count, found in results:
@@ -269,44 +276,50 @@ class _Scan:
                 results.close()
                 self._record()
         # What was known well enough may have been all of it.
-        complete = not enough or self._done == _count(self._parts)
+        complete = not enough or self._state.done == _count(self._parts)
         yield self._snapshot(complete)
 
     def _resume(self) -> None:
         if self._file is None or self._file.statistics is None:
             return
-        self._done = self._file.done
-        self._rows = list(self._file.statistics.rows)
-        self._statistics = replace(self._file.statistics, rows=())
+        stored = self._file.statistics
+        self._state = _State(replace(stored, rows=()), stored.rows, self._file.done)
         if self._on_rows is not None:
             for rows in self._file.rows():
                 self._on_rows(rows)
 
     def _add(self, count: int, found: Found) -> None:
-        self._statistics = self._statistics.merge(found.statistics)
-        self._rows.extend(found.rows)
-        if len(self._rows) > 2 * KEPT:
-            self._rows = list(kept(self._rows))
+        statistics, rows, done = self._state
+        rows += found.rows
         if self._on_rows is not None:
             self._on_rows(found.rows)
             if self._file is not None:
-                self._unwritten.append((self._done, found.rows))
-        self._done += count
+                self._unwritten.append((done, found.rows))
+        self._state = _State(
+            statistics.merge(found.statistics),
+            kept(rows) if len(rows) > 2 * KEPT else rows,
+            done + count,
+        )
         if self._file is not None and time.monotonic() >= self._record_at:
             self._record()
 
     def _record(self) -> None:
-        if self._file is None or self._file.done == self._done:
+        statistics, rows, done = self._state
+        if self._file is None or self._file.done == done:
             return
         start = time.monotonic()
-        sample = replace(self._statistics, rows=kept(self._rows))
-        self._file.record(self._done, sample, self._unwritten)
-        self._unwritten = []
+        written = [one for one in self._unwritten if one[0] < done]
+        self._file.record(done, replace(statistics, rows=kept(rows)), written)
+        self._unwritten = [one for one in self._unwritten if one[0] >= done]
         end = time.monotonic()
         self._record_at = end + max(_RECORD_EVERY, (end - start) / _RECORD_SHARE)
 
     def _enough(self) -> bool:
-        if self._until is None or not _is_look(self._done) or not self._statistics.images:
+        if (
+            self._until is None
+            or not _is_look(self._state.done)
+            or not self._state.statistics.images
+        ):
             return False
         estimate = self._snapshot(complete=False, rows=False).estimate
         return (
@@ -319,8 +332,8 @@ class _Scan:
         parts = self._parts
         units = _count(parts) if self._unit == "shard" else parts.total
         return replace(
-            self._statistics,
-            rows=kept(self._rows) if rows else (),
+            self._state.statistics,
+            rows=kept(self._state.rows) if rows else (),
             reading=Reading(complete, parts.total, self._unit, units),
         )
 

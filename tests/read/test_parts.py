@@ -417,6 +417,8 @@ def test_halves_hold_the_same_images_down_to_one(made, seed):
             found = [(place, image.path) for one in singles for place, image in one.images()]
             assert found == [(place, image.path) for place, image in part.images()]
             assert all(one.count == 1 for one in singles)
+            if name == "folder":
+                assert [one.name for one in singles] == [path for _, path in found]
 
 
 def test_images_in_memory_are_a_source():

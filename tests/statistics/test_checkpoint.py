@@ -238,11 +238,41 @@ def test_only_whole_records_are_in_the_file(tmp_path):
     whole = scanned(plain_images(3), mean_image=2)
     file = Checkpoint(path, "plan")
     file.record(2, whole, [(0, whole.rows[:2]), (1, whole.rows[2:])])
-    with pytest.raises(NormvizError, match="UNIQUE"):
-        file.record(4, DatasetStatistics.empty(), [(3, ()), (0, ())])
+    with pytest.raises(NormvizError, match="datatype mismatch"):
+        file.record(4, DatasetStatistics.empty(), [(0, ()), ("no number", ())])
     file.close()
     again = Checkpoint(path, "plan")
     assert again.done == 2 and to_text(again.statistics) == to_text(whole)
     assert [len(rows) for rows in again.rows()] == [2, 1]
     assert tuple(row for rows in again.rows() for row in rows) == whole.rows
     again.close()
+
+
+def test_a_part_that_is_written_twice_is_there_once(tmp_path):
+    """As after an interruption between the file's record and the memory of it."""
+    path = tmp_path / "file"
+    whole = scanned(plain_images(3), mean_image=2)
+    file = Checkpoint(path, "plan")
+    for _ in range(2):
+        file.record(2, whole, [(0, whole.rows[:2]), (1, whole.rows[2:])])
+    assert [len(rows) for rows in file.rows()] == [2, 1]
+    file.close()
+
+
+def test_an_interruption_while_a_part_is_added_counts_it_once(tmp_path):
+    images = plain_images(6)
+    whole = scanned(images, checkpoint=tmp_path / "whole", images_a_part=1)
+    interrupted = []
+
+    def on_rows(rows):
+        if rows[0].position == 3 and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+
+    options = {"checkpoint": tmp_path / "file", "images_a_part": 1}
+    with pytest.raises(KeyboardInterrupt):
+        scanned(images, on_rows=on_rows, **options)
+    rows = []
+    again = scanned(images, on_rows=rows.extend, **options)
+    assert to_text(again) == to_text(whole)
+    assert [row.position for row in rows] == [0, 1, 2, 3, 4, 5]
