@@ -165,8 +165,16 @@ def with_its_own(pixels) -> dict[str, Callable]:
 
     from normviz import METHODS
 
+    torch, transforms = torch_and_transforms()
     fitted = METHODS["image_standardize"]().fit()
     normalize = albumentations.Normalize(normalization="image")
+    tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+    def by_torchvision():
+        # It has no transform for an image's own numbers: they are taken first.
+        values = transforms.functional.to_dtype(tensor, torch.float32, scale=False)
+        std, mean = (float(value) for value in torch.std_mean(values, correction=0))
+        return transforms.functional.normalize(values, [mean] * 3, [std] * 3)
 
     def in_float32():
         values = pixels.astype(np.float32)
@@ -177,6 +185,7 @@ def with_its_own(pixels) -> dict[str, Callable]:
         PLAIN: lambda: (pixels - pixels.mean()) / pixels.std(),
         f"{PLAIN}, float32": in_float32,
         "Albumentations": lambda: normalize(image=pixels)["image"],
+        "torchvision v2": by_torchvision,
     }
 
 

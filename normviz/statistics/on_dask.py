@@ -31,6 +31,9 @@ _RETRIES = 2
 _OWN = {
     "distributed.scheduler.allowed-failures": 1,
     "distributed.deploy.lost-worker-timeout": "1 day",
+    # Dask has its workers give memory back early, which makes a decoder fetch it anew for each
+    # image: twice the time.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
 }
 
 # Seconds until a scheduler must have answered, and until it must have a worker.

@@ -28,6 +28,9 @@ from normviz.statistics.rows import KEPT, Row, kept
 FEWEST_FOR_UNTIL = 100
 """An estimate is trusted to stop a scan from this many images (or shards) on."""
 
+# The calling thread takes so many at a time, and of up to so many images each by itself.
+_AT_A_TIME, _FEW = 8, 256
+
 # A worker is handed this many images at a time: some tenths of a second of work.
 _IMAGES_A_PART = 32
 
@@ -170,10 +173,13 @@ def scan(
     elif isinstance(source, Parts):
         parts = source
     else:
-        # In the calling thread nothing is saved by larger parts, and a stop is heard after each.
-        # But where a scan stops, and where it goes on, must not depend on the engine.
+        parts = parts_of(source, images_a_part or _IMAGES_A_PART, seed, limits)
+        # In the calling thread a stop is heard after each part: one image of those at hand, some
+        # of many. But where a scan stops, and where it goes on, must not depend on the engine.
         alone = isinstance(place, Here) and until is None and checkpoint is None
-        parts = parts_of(source, images_a_part or (1 if alone else _IMAGES_A_PART), seed, limits)
+        if alone and images_a_part is None:
+            few = parts.total is not None and parts.total <= _FEW
+            parts = parts_of(source, 1 if few else _AT_A_TIME, seed, limits)
     task = Task(
         mean_image,
         patches,
