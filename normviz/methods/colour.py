@@ -399,13 +399,14 @@ class GreyEdge(Method):
             return cv2.Sobel(x, -1, across, down, ksize=1, borderType=cv2.BORDER_REFLECT_101)
 
         if self.order == 1:
-            across, down = slope(smooth, 1, 0), slope(smooth, 0, 1)
-            size = np.sqrt(across**2 + down**2)
+            square, down = slope(smooth, 1, 0), slope(smooth, 0, 1)
+            square *= square
+            down *= down
+            square += down
         else:
             mixed = slope(slope(smooth, 1, 0), 0, 1) / 4
             square = slope(smooth, 2, 0) ** 2 + 4 * mixed**2 + slope(smooth, 0, 2) ** 2
-            size = np.sqrt(square)
-        size = size.reshape(u.shape)
+        size = np.sqrt(square, out=square).reshape(u.shape)
         # Differences this small are rounding: a flat channel has no edges.
         size[size < 1e-12] = 0
         return _minkowski(size, self.p)

@@ -12,6 +12,7 @@ import numpy as np
 from normviz.errors import ParameterError
 from normviz.methods.base import About, Method, Source, parameter
 from normviz.methods.dataset import SCALES
+from normviz.methods.kernels import looked_up
 from normviz.methods.stretch import _CHANNEL_CHANGES, _promise
 
 JARRETT = Source(
@@ -457,10 +458,17 @@ class DivisiveNormalization(_Gaussian):
         }
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
-        response = np.maximum(u, 0) ** self.n
+        return self._divided(np.maximum(u, 0) ** self.n)
+
+    def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        # A byte has 256 powers.
+        powers = (np.arange(256) / 255) ** self.n
+        return self._divided(looked_up(pixels, powers[:, np.newaxis]))
+
+    def _divided(self, response: np.ndarray) -> np.ndarray:
         pool = self.pooled(response)
         pool += self.sigma**self.n
-        response /= _spread(pool, u)
+        response /= _spread(pool, response)
         return response
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
