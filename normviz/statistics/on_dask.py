@@ -18,6 +18,7 @@ from normviz.statistics.engines import (
     AHEAD,
     Work,
     WorkerEnded,
+    keep_memory,
     one_thread,
     refuse_unpicklable,
     rescued,
@@ -31,9 +32,6 @@ _RETRIES = 2
 _OWN = {
     "distributed.scheduler.allowed-failures": 1,
     "distributed.deploy.lost-worker-timeout": "1 day",
-    # Dask has its workers give memory back early, which makes a decoder fetch it anew for each
-    # image: twice the time.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 64 * 2**20,
 }
 
 # Seconds until a scheduler must have answered, and until it must have a worker.
@@ -194,6 +192,7 @@ def _result(future: Any) -> Any:
 
 def _measured(work: Work, part: Any) -> Any:
     one_thread()
+    keep_memory()
     return work(part)
 
 

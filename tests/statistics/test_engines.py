@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -252,3 +255,31 @@ def test_alive_knows_an_ended_process():
     done = subprocess.Popen(["true"])
     done.wait()
     assert not alive(done.pid) and alive(1)
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from normviz.statistics.engines import keep_memory
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(100):
+        one, two = np.ones(10**6, np.uint8), np.ones(10**6, np.uint8)
+        del one, two
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = faults()
+keep_memory()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="its limits are glibc's")
+def test_the_memory_of_an_image_is_kept_for_the_next():
+    """As Dask starts its workers: memory goes back to the system at once."""
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    command = [sys.executable, "-c", FAULTS]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    given_back, kept = map(int, run.stdout.split())
+    # A million bytes are 245 pages.
+    assert given_back > 100 * 245 and kept < 100
