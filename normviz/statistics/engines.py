@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ from normviz.errors import NormvizError, ParameterError
 
 AHEAD = 4
 """So many parts a worker are handed out ahead of the one whose result is waited for."""
+
+# Seconds after which it is looked whether the workers still live.
+_WATCH = 2.0
 
 # A part during which workers ended this often is measured in a process of its own.
 _ATTEMPTS = 2
@@ -122,11 +125,12 @@ class Processes:
                     yield 1, rescued(work, queue.take(), _alone(work))
                     continue
                 try:
-                    for result in _in_order(pool, work, queue.handed(), AHEAD * self.workers):
+                    ahead, lives = AHEAD * self.workers, partial(_lives, pool)
+                    for result in _in_order(pool, work, queue.handed(), ahead, lives):
                         queue.done()
                         yield 1, result
                 except BrokenExecutor:
-                    pool.shutdown()
+                    _end(pool)
                     pool = _started(self.workers)
                     queue.put_back()
         except BaseException:
@@ -195,8 +199,9 @@ def _alone(work: Work) -> Callable[[Any], Any]:
     def alone(part: Any) -> Any:
         pool = _started(1)
         try:
-            result = pool.submit(work, part).result()
+            result = _awaited(pool.submit(work, part), partial(_lives, pool))
         except BrokenExecutor:
+            _end(pool)
             raise WorkerEnded from None
         except BaseException:
             _end(pool)
@@ -224,7 +229,16 @@ def _end(pool: ProcessPoolExecutor) -> None:
     # As terminate_workers() does, which comes with Python 3.14.
     for process in list((pool._processes or {}).values()):
         process.kill()
-    pool.shutdown(cancel_futures=True)
+    # A process that ends while it sends a result leaves a part of it in the pipe. The pool's thread
+    # would wait for the rest for ever, as long as anybody could still write it.
+    results: Any = getattr(pool, "_result_queue", None)
+    if results is not None:
+        results._writer.close()
+    pool.shutdown()
+
+
+def _lives(pool: ProcessPoolExecutor) -> bool:
+    return all(process.is_alive() for process in list((pool._processes or {}).values()))
 
 
 def _context() -> Any:
@@ -297,16 +311,40 @@ class _Queue:
         self._out.clear()
 
 
-def _in_order(executor: Executor, work: Work, parts: Iterable[Any], ahead: int) -> Iterator[Any]:
-    """Yield results in order, with at most ``ahead`` parts handed out."""
+def _in_order(
+    executor: Executor,
+    work: Work,
+    parts: Iterable[Any],
+    ahead: int,
+    lives: Callable[[], bool] | None = None,
+) -> Iterator[Any]:
+    """Yield results in order, with at most ``ahead`` parts handed out.
+
+    ``lives`` tells whether the workers do; they are then ended with what is handed out to them,
+    which is cancelled otherwise.
+    """
     running: deque[Future[Any]] = deque()
     try:
         for part in parts:
             running.append(executor.submit(work, part))
             if len(running) >= ahead:
-                yield running.popleft().result()
+                yield _awaited(running.popleft(), lives)
         while running:
-            yield running.popleft().result()
+            yield _awaited(running.popleft(), lives)
     finally:
-        for future in running:
-            future.cancel()
+        # The thread of a pool whose processes ended stumbles over what was cancelled.
+        if lives is None:
+            for future in running:
+                future.cancel()
+
+
+def _awaited(future: Future[Any], lives: Callable[[], bool] | None) -> Any:
+    while True:
+        try:
+            return future.result(timeout=_WATCH)
+        except TimeoutError:
+            if future.done():
+                return future.result()
+            # A pool does not see that a worker ended while it sent its result.
+            if lives is not None and not lives():
+                raise BrokenExecutor from None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -283,3 +285,50 @@ def test_the_memory_of_an_image_is_kept_for_the_next():
     given_back, kept = map(int, run.stdout.split())
     # A million bytes are 245 pages.
     assert given_back > 100 * 245 and kept < 100
+
+
+class Plain:
+    """Work that is its part's own number, and has nothing to rescue."""
+
+    together = 1
+
+    def __call__(self, part):
+        return part
+
+    def halves(self, part):
+        return (part,)
+
+    def lost(self, part):
+        return None
+
+
+class Large(Plain):
+    def __call__(self, part):
+        return bytes(20_000_000)
+
+
+class EndsWhileSending(Plain):
+    """Work whose first process is killed while its result is on the way."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __call__(self, part):
+        if part == 2 and not self.flag.exists():
+            self.flag.touch()
+            threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
+            return bytes(300_000_000)
+        return part
+
+
+def test_a_process_killed_while_it_sends_its_result_holds_nothing_up(tmp_path):
+    work = EndsWhileSending(tmp_path / "flag")
+    found = [result for _, result in Processes(2).results(work, iter(range(6)))]
+    assert [len(one) if isinstance(one, bytes) else one for one in found] == list(range(6))
+
+
+def test_closing_while_results_are_sent_holds_nothing_up(tmp_path):
+    for _ in range(5):
+        running = Processes(2).results(Large(), iter(range(100)))
+        assert len(next(running)[1]) == 20_000_000
+        running.close()
