@@ -72,7 +72,7 @@ def test_after_kill_9_a_second_run_goes_on_and_ends_with_the_same_bits(tmp_path,
     text, _ = second.communicate(timeout=60)
     measured = [name for _, name in logged(log)]
     assert second.returncode == 0 and set(measured) < set(names)
-    assert 1 <= len(measured) <= 45
+    assert 1 <= len(measured) < len(names)
     wanted = scanned(read(str(tmp_path / "photos")), transform=Slow(0), **PLAN)
     assert text.strip() == to_text(wanted) and wanted.images == 60
     # A third run has nothing left to measure.

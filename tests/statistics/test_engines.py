@@ -132,12 +132,14 @@ class _Both:
         return image
 
 
-@pytest.mark.parametrize("make", [lambda: Processes(2), lambda: Dask(workers=2)])
-def test_stopped_early_nothing_is_left(make, tmp_path):
+@pytest.mark.parametrize("engine", [Processes, Dask])
+def test_stopped_early_nothing_is_left(engine, tmp_path):
+    if engine is Dask:
+        pytest.importorskip("distributed")
     log = tmp_path / "log"
     images = plain_images(200)
     slow = Slow(0.1, str(log))
-    running = scan(images, engine=make(), images_a_part=1, transform=slow, every=0.0)
+    running = scan(images, engine=engine(workers=2), images_a_part=1, transform=slow, every=0.0)
     # Until both workers are at work.
     for _ in running:
         if len({process for process, _ in logged(log)}) == 2:
