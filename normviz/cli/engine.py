@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import os
 import time
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from normviz.cli.arguments import whole
-from normviz.errors import NormvizError, ParameterError
+from normviz.errors import ParameterError
 from normviz.read import Parts, parts_of
+from normviz.statistics import Dask
 from normviz.statistics.engines import Engine, Here, Pool, Processes
 
 # Starting a pool takes about a second; it is made for this much work of one process, in seconds.
@@ -52,7 +52,7 @@ def parts_asked(source: Any, seed: int | None = None) -> Parts:
     """Cut a source into parts, the same ones whatever the engine."""
     parts = parts_of(source, _IMAGES_A_PART, seed)
     if parts.total is not None and parts.total <= _SMALL_SET:
-        parts = parts_of(source, _FEW_A_PART, seed)
+        parts = parts.in_parts_of(_FEW_A_PART)
     return parts
 
 
@@ -63,7 +63,7 @@ def engine_asked(asked: argparse.Namespace, parts: Parts) -> Iterator[Engine]:
     if asked.scheduler is not None and asked.engine != "dask":
         raise ParameterError("--scheduler is for --engine dask.")
     if asked.engine == "dask":
-        with _dask()(asked.scheduler, workers) as engine:
+        with Dask(asked.scheduler, workers) as engine:
             yield engine
     elif asked.engine == "threads":
         with ThreadPoolExecutor(workers or _cores()) as pool:
@@ -78,13 +78,6 @@ def engine_asked(asked: argparse.Namespace, parts: Parts) -> Iterator[Engine]:
         yield Processes(workers or _cores())
     else:
         yield Here()
-
-
-def _dask() -> Any:
-    try:
-        return importlib.import_module("normviz.statistics.on_dask").Dask
-    except ImportError:
-        raise NormvizError("--engine dask needs Dask: pip install dask distributed.") from None
 
 
 def _cores() -> int:

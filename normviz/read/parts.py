@@ -249,7 +249,7 @@ class Parts(Sequence[Part]):
         photos: Photos | None = None,
     ) -> None:
         self.problems, self.notes = tuple(problems), tuple(notes)
-        self._photos, self._limits = photos, limits
+        self._listed, self._photos, self._limits = runs, photos, limits
         self._images_a_part, self._seed = images_a_part, seed
         self._shards = [run.source for run in runs if isinstance(run, ShardRun)]
         self._runs = [_portable(run) if photos is None else run for run in runs if len(run)]
@@ -292,6 +292,13 @@ class Parts(Sequence[Part]):
             numbers = np.sort(self._order[start:stop]).tolist()
         pieces = tuple(self._pieces(numbers))
         return Part(key, stop - start, _plain(numbers), pieces, self._limits)
+
+    def in_parts_of(self, images: int) -> Parts:
+        """Return the same listing in parts of another size; nothing is listed again."""
+        if images == self._images_a_part:
+            return self
+        found = (self._limits, self.problems, self.notes, self._photos)
+        return Parts(self._listed, images, self._seed, *found)
 
     @cached_property
     def identity(self) -> str:

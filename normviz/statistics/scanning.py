@@ -179,7 +179,7 @@ def scan(
         alone = isinstance(place, Here) and until is None and checkpoint is None
         if alone and images_a_part is None:
             few = parts.total is not None and parts.total <= _FEW
-            parts = parts_of(source, 1 if few else _AT_A_TIME, seed, limits)
+            parts = parts.in_parts_of(1 if few else _AT_A_TIME)
     task = Task(
         mean_image,
         patches,

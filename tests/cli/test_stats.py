@@ -7,7 +7,6 @@ import io
 import itertools
 import json
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -249,12 +248,13 @@ def test_small_sources_start_no_pool(many, monkeypatch):
 
 
 def test_dask_is_asked_for_with_its_options(many, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "normviz.statistics.on_dask", None)
-    assert main(["stats", str(many), "--engine", "dask"]) == FAILED
-    assert "pip install dask distributed" in capsys.readouterr().err
+    with monkeypatch.context() as missing:
+        missing.setitem(sys.modules, "distributed", None)
+        assert main(["stats", str(many), "--engine", "dask"]) == FAILED
+        assert 'pip install "normviz[dask]"' in capsys.readouterr().err
     given = []
 
-    class Dask(Here):
+    class StandIn(Here):
         def __init__(self, scheduler, workers):
             given.append((scheduler, workers))
 
@@ -265,12 +265,15 @@ def test_dask_is_asked_for_with_its_options(many, monkeypatch, capsys):
         def __exit__(self, *_):
             given.append("left")
 
-    stand_in = types.ModuleType("on_dask")
-    stand_in.Dask = Dask
-    monkeypatch.setitem(sys.modules, "normviz.statistics.on_dask", stand_in)
+    monkeypatch.setattr("normviz.cli.engine.Dask", StandIn)
     arguments = ["--engine", "dask", "--scheduler", "tcp://one:8786", "--workers", "3"]
     assert measured(many, *arguments) == measured(many)
     assert given == [("tcp://one:8786", 3), "entered", "left"]
+
+
+def test_dask_measures_the_same(many):
+    pytest.importorskip("distributed")
+    assert measured(many, "--engine", "dask", "--workers", "2") == measured(many)
 
 
 def test_rows_are_those_of_the_images(many, tmp_path):

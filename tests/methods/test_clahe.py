@@ -119,6 +119,21 @@ def test_8_bits_alone_move_colours_as_far_as_is_said():
         assert largest == most and total / (3 * 256**3) == pytest.approx(mean, abs=6e-3)
 
 
+@pytest.fixture
+def cuts(monkeypatch) -> set[int]:
+    """Where scikit-image cuts the histograms of its tiles, in pixels, as it comes to it."""
+    inside = pytest.importorskip("skimage.exposure._adapthist")
+    found: set[int] = set()
+    clip = inside.clip_histogram
+
+    def spy(hist, clip_limit):
+        found.add(clip_limit)
+        return clip(hist, clip_limit)
+
+    monkeypatch.setattr(inside, "clip_histogram", spy)
+    return found
+
+
 SHAPES = [(512, 512, 8, None), (341, 512, 8, None), (320, 480, 8, (37, 50)), (97, 64, 5, None)]
 
 
@@ -140,19 +155,8 @@ def test_limits_of_equal_tiles_differ_by_256():
 
 
 @pytest.mark.parametrize(("height", "width", "tiles", "kernel"), SHAPES)
-def test_scikit_image_cuts_where_the_converted_limit_does(
-    height, width, tiles, kernel, monkeypatch
-):
+def test_scikit_image_cuts_where_the_converted_limit_does(height, width, tiles, kernel, cuts):
     exposure = pytest.importorskip("skimage.exposure", reason="scikit-image is not installed")
-    inside = pytest.importorskip("skimage.exposure._adapthist")
-    cuts = set()
-    clip = inside.clip_histogram
-
-    def spy(hist, clip_limit):
-        cuts.add(clip_limit)
-        return clip(hist, clip_limit)
-
-    monkeypatch.setattr(inside, "clip_histogram", spy)
     plane = cv2.resize(grey(COFFEE), (width, height))
     for limit in (0.003, 0.01, 0.025):
         cuts.clear()
@@ -244,17 +248,8 @@ def test_the_sentence_gives_the_limit_that_scikit_image_takes():
     assert "0 is no limit" in nv.METHODS["clahe"](clip_limit=0.0).limit_sentence(480, 320)
 
 
-def test_scikit_image_cuts_at_the_sentences_limit(monkeypatch):
+def test_scikit_image_cuts_at_the_sentences_limit(cuts):
     exposure = pytest.importorskip("skimage.exposure", reason="scikit-image is not installed")
-    inside = pytest.importorskip("skimage.exposure._adapthist")
-    cuts = set()
-    clip = inside.clip_histogram
-
-    def spy(hist, clip_limit):
-        cuts.add(clip_limit)
-        return clip(hist, clip_limit)
-
-    monkeypatch.setattr(inside, "clip_histogram", spy)
     plane = cv2.resize(grey(COFFEE), (320, 480))
     said = nv.METHODS["clahe"](clip_limit=4.0).limit_sentence(*plane.shape)
     there = float(said.split(" is ")[1].split(" in scikit-image")[0])

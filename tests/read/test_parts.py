@@ -429,3 +429,18 @@ def test_images_in_memory_are_a_source():
     assert sorted((place, image.path) for place, image in found) == [(i, f"{i}") for i in range(5)]
     assert parts.identity != parts_of(images[::-1], images_a_part=2, seed=1).identity
     assert len(parts_of([])) == 0
+
+
+@pytest.mark.parametrize("seed", [None, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_another_size_are_those_of_a_new_listing(made, kind, seed, monkeypatch):
+    parts, wanted = (parts_of(made[kind], size, seed) for size in (5, 2))
+    monkeypatch.setattr(parts_module, "listed", None)  # nothing is listed again
+    found = parts.in_parts_of(2)
+    assert found.identity == wanted.identity != parts.identity
+    assert [(part.key, part.positions) for part in found] == [
+        (part.key, part.positions) for part in wanted
+    ]
+    assert rows(all_images(found)) == rows(all_images(wanted))
+    assert (found.total, found.unit, found.problems) == (wanted.total, wanted.unit, wanted.problems)
+    assert found.in_parts_of(2) is found
