@@ -59,15 +59,15 @@ def in_terminal(arguments, when=None):
 
 @pytest.fixture
 def slow(many, tmp_path):
-    """Options that make each image take a while."""
+    """Options that make each image take a while, so that a stop comes before the end."""
     path = tmp_path / "slow.json"
-    path.write_text(nv.Pipeline([nv.STEPS["resize"](500)]).to_json())
+    path.write_text(nv.Pipeline([nv.STEPS["resize"](900)]).to_json())
     return [str(many), "--pipeline", str(path)]
 
 
 def test_a_bar_shows_rate_time_left_and_the_running_estimate(slow):
     code, out, seen = in_terminal(["stats", *slow, "--seed", "3", "--workers", "1"])
-    assert code == DONE and out.startswith("after resize 500")
+    assert code == DONE and out.startswith("after resize 900")
     assert re.search(r"\d+/80 \[\d\d:\d\d<\d\d:\d\d, +[\d.]+( images/s|s/ images)", seen)
     assert re.search(r"mean R \.\d+ ± \.\d+, G \.\d+ ± \.\d+, B .*; std R \.\d+ ± \.\d+", seen)
 
