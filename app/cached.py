@@ -19,6 +19,7 @@ from PIL import Image as PillowImage
 from threadpoolctl import threadpool_limits
 
 from normviz.display import to_bytes
+from normviz.export import small_webp
 from normviz.images import Image, image_of, reduced
 from normviz.light import Light, level_table, relight
 from normviz.methods import Fitted, Method
@@ -164,12 +165,9 @@ def thumbnail(image: Image, longest: int) -> bytes:
 
 def _small(image: Image, longest: int) -> bytes:
     copy = reduced(image, longest)
-    pixels = copy.pixels if copy.levels == 256 else to_bytes(copy.pixels, copy.value_range)
-    stream = io.BytesIO()
-    PillowImage.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
-        stream, "WEBP", quality=85, method=2
+    return small_webp(
+        copy.pixels if copy.levels == 256 else to_bytes(copy.pixels, copy.value_range)
     )
-    return stream.getvalue()
 
 
 def statistics_of(image: Image) -> ImageStatistics:

@@ -367,7 +367,8 @@ _STOP = "Use the images read so far: they are drawn at random, so the numbers ar
 
 
 def _lasting(seconds: float) -> str:
-    """
+    """Return a time as a person says it.
+
     >>> _lasting(7.2), _lasting(200)
     ('7 s', '3 min')
     """

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import streamlit as st
-from PIL import Image as PillowImage
 
 from app import keys
 from app.cached import remembered
@@ -16,7 +13,7 @@ from app.sources import LABELLED, Numbers, fitted_of, statistics_numbers
 from app.text import plain
 from app.views import dataset_images, style
 from app.views.compare import NONE_READABLE
-from normviz.display import to_bytes
+from normviz.export import png_bytes
 from normviz.export.constants import CONSTANTS_FOR, constants_text
 from normviz.figures import HistogramColumn, histogram_row
 from normviz.figures.dataset import MOST_LABELS_DRAWN, label_dots, running_mean, variance_split
@@ -88,7 +85,7 @@ def _sentence(words: str) -> str:
 
 def _offer_labels() -> None:
     st.button(
-        f"Open “{LABELLED}”: 140 images of ten places",
+        f"Open “{LABELLED}”",
         key="open_labelled",
         help="A set with labels fills every view of this page.",
         on_click=_open_labelled,
@@ -173,19 +170,12 @@ def _pictures(numbers: Numbers) -> None:
             key = ("dataset picture", numbers.key, name)
             with st.container(width=224):
                 st.image(
-                    remembered(key, lambda v=values, w=window: _png(v, w)),
+                    remembered(key, lambda v=values, w=window: png_bytes(v, w)),
                     output_format="PNG",
                     width=224,
                     alt=f"{name} of {numbers.words}",
                 )
                 st.caption(plain(f"{name}, {values.shape[0]} px squares; {says}"))
-
-
-def _png(values: np.ndarray, window: tuple[float, float]) -> bytes:
-    stream = io.BytesIO()
-    pixels = to_bytes(values, window)
-    PillowImage.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def _split(statistics: DatasetStatistics) -> None:

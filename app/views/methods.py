@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import streamlit as st
-from PIL import Image as PillowImage
 from streamlit.delta_generator import DeltaGenerator
 
 from app import axes, gallery, keys, published, viewer
@@ -39,6 +37,7 @@ from app.views.compare import NONE_READABLE
 from app.views.panels import measure_ahead, measured
 from normviz.display import to_bytes
 from normviz.errors import NormvizError, ReadError
+from normviz.export import small_webp
 from normviz.figures import component_bars
 from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
 from normviz.images import Image
@@ -211,23 +210,14 @@ def _thumbnail(shared: Frame, row: Row, column: Column) -> bytes | str:
         except NormvizError as error:
             return str(error)
         if isinstance(column.method, ImagePCA):
-            return _webp(_bars(_components_of(shared.light, row, fitted)))
+            return small_webp(_bars(_components_of(shared.light, row, fitted)))
         # One outlier would leave a small picture all grey; a few values among zeros are all it is.
         low, high = (float(end) for end in np.percentile(values, (0.5, 99.5)))
         if high == low:
             low, high = float(values.min()), float(values.max())
-        return _webp(to_bytes(values, (low, high) if high > low else (low - 0.5, low + 0.5)))
+        return small_webp(to_bytes(values, (low, high) if high > low else (low - 0.5, low + 0.5)))
 
     return remembered(("thumbnail", row.image.digest, shared.light, name_of(fitted)), build)
-
-
-def _webp(pixels: np.ndarray) -> bytes:
-    """A picture to recognise a method by: small, and lossy."""
-    stream = io.BytesIO()
-    PillowImage.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(
-        stream, "WEBP", quality=80, method=2
-    )
-    return stream.getvalue()
 
 
 # ---------------------------------------------------------------------------------- one method

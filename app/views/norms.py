@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
-from PIL import Image as PillowImage
 from streamlit.delta_generator import DeltaGenerator
 
 from app import axes, keys, viewer
@@ -19,6 +17,7 @@ from app.frame import Frame
 from app.text import in_parts, plain
 from normviz.display import Extent, describe, to_bytes, windows
 from normviz.errors import NormvizError, ReadError
+from normviz.export import small_webp
 from normviz.figures.theme import NORM_COLOURS
 from normviz.images import Image, as_rgb, resized
 from normviz.light import Light
@@ -141,10 +140,7 @@ def card(maps: Maps, norm: FeatureNorm) -> bytes:
         assert not isinstance(found, str), found
         planes = [found[..., channel - 1] for channel in _ON_A_CARD]
         mosaic = np.block([planes[:2], planes[2:]])[..., np.newaxis]
-        shown = to_bytes(mosaic, norm.about.nominal)[..., 0]
-        stream = io.BytesIO()
-        PillowImage.fromarray(shown).resize((224, 168)).save(stream, "WEBP", quality=80, method=2)
-        return stream.getvalue()
+        return small_webp(resized(to_bytes(mosaic, norm.about.nominal), 168, 224))
 
     return remembered(("norm card", maps.key, norm), build)
 

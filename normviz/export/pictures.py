@@ -36,10 +36,20 @@ def _plain(text: str, longest: int) -> str:
 
 def png_bytes(values: np.ndarray, window: tuple[float, float]) -> bytes:
     """Return a PNG of normalized pixels ``(H, W, C)``, ``window`` being (black, white)."""
-    pixels = to_bytes(values, window)
     stream = io.BytesIO()
-    PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(stream, "PNG")
+    _picture(to_bytes(values, window)).save(stream, "PNG")
     return stream.getvalue()
+
+
+def small_webp(pixels: np.ndarray) -> bytes:
+    """Return 8-bit pixels ``(H, W, C)`` as a lossy WebP: small, to recognise an image by."""
+    stream = io.BytesIO()
+    _picture(pixels).save(stream, "WEBP", quality=85, method=2)
+    return stream.getvalue()
+
+
+def _picture(pixels: np.ndarray) -> PillowImage.Image:
+    return PillowImage.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def zip_of(members: Iterable[tuple[str, bytes]]) -> bytes:

@@ -17,6 +17,7 @@ from normviz.export import (
     file_name,
     npz_of,
     png_bytes,
+    small_webp,
     statistics_csv,
     statistics_json,
     zip_of,
@@ -85,3 +86,13 @@ def test_npz_and_zip_give_back_their_members_and_the_same_bytes_each_time():
     packed = zip_of(iter([("a.txt", b"1"), ("b.txt", b"22")]))
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert {n: archive.read(n) for n in archive.namelist()} == {"a.txt": b"1", "b.txt": b"22"}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_small_webp_is_the_picture_nearly(channels):
+    smooth = np.add.outer(np.arange(40), 2 * np.arange(60)).astype(np.uint8)
+    pixels = np.stack([smooth, 255 - smooth, smooth // 2][:channels], axis=2)
+    with PillowImage.open(io.BytesIO(small_webp(pixels))) as picture:
+        assert picture.format == "WEBP" and picture.size == (60, 40)
+        shown = np.asarray(picture.convert("RGB")).astype(int)
+    assert np.abs(shown - pixels).mean() < 3
