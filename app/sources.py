@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from posixpath import commonpath, dirname
 from typing import Any
@@ -289,15 +289,21 @@ def statistics_numbers(collection: Collection) -> Numbers | None:
 
 
 def _scan_few(collection: Collection) -> DatasetStatistics:
-    readable = []
+    readable = {}
     for index in range(len(collection)):
         try:
-            readable.append(collection.image(index))
+            readable[index] = collection.image(index)
         except ReadError:
             continue
-    return remembered(
-        ("scan", collection.key), lambda: scanned(readable, mean_image=MEAN_IMAGE_SIDE)
-    )
+
+    def build() -> DatasetStatistics:
+        found = scanned(list(readable.values()), mean_image=MEAN_IMAGE_SIDE)
+        places = list(readable)
+        # A row's place is that in the collection, which has the unreadable ones too.
+        rows = (replace(row, position=places[row.position]) for row in found.rows)
+        return replace(found, rows=tuple(rows))
+
+    return remembered(("scan", collection.key), build)
 
 
 def _scanned(collection: Collection) -> DatasetStatistics | None:

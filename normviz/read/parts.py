@@ -32,6 +32,7 @@ from normviz.read.limits import Limits
 from normviz.read.members import MemberRun, ShardRun
 from normviz.read.parquet import TableRun
 from normviz.read.photos import Photos
+from normviz.read.some import SomeRun
 from normviz.read.source import Listing, Origin, Problem, Run, Source, shown
 from normviz.read.stream import streamed
 
@@ -134,25 +135,6 @@ class Held:
 
     def cut(self, start: int, stop: int) -> Held:
         return replace(self, indices=self.indices[start:stop])
-
-
-@dataclass(frozen=True, eq=False)
-class SequenceRun(Run):
-    """Images that somebody else holds, or makes when they are asked for."""
-
-    images: Sequence[Image]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def path(self, index: int) -> str:
-        return self.images[index].path
-
-    def label(self, index: int) -> str | None:
-        return self.images[index].label
-
-    def image(self, index: int) -> Image:
-        return self.images[index]
 
 
 @dataclass(frozen=True)
@@ -397,7 +379,7 @@ def parts_of(
             source.runs, images_a_part, seed, limits, source.problems, source.notes, source
         )
     if _is_images(source):
-        runs: list[Run] = [SequenceRun(source)]
+        runs: list[Run] = [SomeRun(source, range(len(source)))]
         problems = getattr(source, "problems", ())
         return Parts(runs, images_a_part, seed, limits, problems, photos=Photos(runs))
     found: Listing = listed(source, limits, sketch=True).listing
@@ -491,8 +473,9 @@ def _traits(run: Run) -> Iterator[str]:
             yield f"\0{source.name}\0{source.size}\0{run.labels[at]}"
             if source.data is not None:
                 yield blake2b(source.data, digest_size=16).hexdigest()
-    elif isinstance(run, SequenceRun):
-        for one in run.images:
+    elif isinstance(run, SomeRun) and not isinstance(run.photos, Photos):
+        for at in run.indices:
+            one = run.photos[at]
             yield f"\0{one.path}\0{one.label}\0{one.digest}"
     else:
         for at in range(len(run)):

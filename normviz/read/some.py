@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from normviz.images import Image
 from normviz.read.photos import Photos
 from normviz.read.source import Run
 
 
-class _Some(Run):
-    """Images of a collection by their numbers; the collection decodes them."""
+@dataclass(frozen=True, eq=False)
+class SomeRun(Run):
+    """Images of a collection by their numbers; the collection holds or decodes them."""
 
-    def __init__(self, photos: Photos | Sequence[Image], indices: Sequence[int]) -> None:
-        self._photos, self._indices = photos, indices
+    photos: Photos | Sequence[Image]
+    indices: Sequence[int]
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self.indices)
 
     def path(self, index: int) -> str:
-        at = self._indices[index]
-        return self._photos.path(at) if isinstance(self._photos, Photos) else self._photos[at].path
+        at = self.indices[index]
+        return self.photos.path(at) if isinstance(self.photos, Photos) else self.photos[at].path
 
     def label(self, index: int) -> str | None:
-        at = self._indices[index]
-        if isinstance(self._photos, Photos):
-            return self._photos.label(at)
-        return self._photos[at].label
+        at = self.indices[index]
+        return self.photos.label(at) if isinstance(self.photos, Photos) else self.photos[at].label
 
     def image(self, index: int) -> Image:
-        return self._photos[self._indices[index]]
+        return self.photos[self.indices[index]]
 
 
 def some(photos: Photos | Sequence[Image], indices: Sequence[int]) -> Photos:
@@ -41,4 +41,4 @@ def some(photos: Photos | Sequence[Image], indices: Sequence[int]) -> Photos:
     >>> [image.path for image in some(grey, [2, 0])]
     ['3.png', '1.png']
     """
-    return Photos([_Some(photos, tuple(indices))])
+    return Photos([SomeRun(photos, tuple(indices))])
