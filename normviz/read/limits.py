@@ -28,6 +28,7 @@ class Limits:
     ``max_memory_bytes``: arrays that have to be unpacked into memory as a whole; also what an app
     should keep of decoded images.
     ``max_whitening_bytes``: what fitting a whitening may take beside the images themselves.
+    ``max_bytes_per_model``: one ONNX file (its format ends at 2 GB).
 
     >>> Limits(max_pixels_per_image=1_000_000).max_pixels_per_image
     1000000
@@ -42,6 +43,7 @@ class Limits:
     ratio_applies_above: int = 16 * MEGABYTE
     max_memory_bytes: int = 256 * MEGABYTE
     max_whitening_bytes: int = 512 * MEGABYTE
+    max_bytes_per_model: int = 512 * MEGABYTE
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -97,6 +99,7 @@ class Limits:
             f"Arrays that have to be unpacked and images that are kept may take up to "
             f"{size_text(self.max_memory_bytes)} of memory.",
             f"Fitting a whitening may take up to {size_text(self.max_whitening_bytes)} of memory.",
+            f"One ONNX model may have up to {size_text(self.max_bytes_per_model)}.",
         )
 
     def refuse_pixels(self, name: str, width: int, height: int) -> None:
@@ -107,6 +110,16 @@ class Limits:
                 f"the image has {width} × {height} pixels ({width * height / 1e6:,.1f} "
                 f"megapixels), the limit is {self.max_pixels_per_image / 1e6:g} megapixels",
                 "Make it smaller, or raise NORMVIZ_MAX_PIXELS_PER_IMAGE",
+            )
+
+    def refuse_model_bytes(self, name: str, size: int) -> None:
+        """Raise :class:`LimitError` when a network's file is too large to be opened."""
+        if size > self.max_bytes_per_model:
+            raise LimitError(
+                name,
+                f"the model has {size_text(size)}, the limit is "
+                f"{size_text(self.max_bytes_per_model)}",
+                "Use a smaller version of the network, or raise NORMVIZ_MAX_BYTES_PER_MODEL",
             )
 
     def refuse_file_bytes(self, name: str, size: int) -> None:
