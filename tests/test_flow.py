@@ -27,6 +27,7 @@ RANKS = {
     "normviz.imports": 7,
     "normviz.networks": 7,
     "normviz.observe": 7,
+    "normviz.inspection": 8,
     "normviz.lab": 8,
     "normviz.figures": 9,
     "normviz.export": 10,
@@ -39,6 +40,7 @@ HEAVY = {
     "dask": "normviz.statistics.on_dask",
     "distributed": "normviz.statistics.on_dask",
     "onnx": "normviz.networks",
+    "onnxruntime": "normviz.networks",
     "plotly": "normviz.figures",
 }
 FILES = sorted([*(ROOT / "normviz").rglob("*.py"), *(ROOT / "app").rglob("*.py")])

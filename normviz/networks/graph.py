@@ -1,0 +1,420 @@
+"""What stands in a model's graph: its image input, its layers and their batch normalizations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from normviz.errors import ReadError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+LAYOUTS = ("NCHW", "NHWC")
+DTYPES = {1: "float32", 2: "uint8", 10: "float16", 11: "float64"}
+"""ONNX's numbers of the input types that images can be fed as."""
+
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+ACTIVATIONS = {
+    "Relu": "ReLU",
+    "Clip": "Clip",
+    "LeakyRelu": "LeakyReLU",
+    "PRelu": "PReLU",
+    "Elu": "ELU",
+    "Selu": "SELU",
+    "Sigmoid": "Sigmoid",
+    "HardSigmoid": "HardSigmoid",
+    "HardSwish": "HardSwish",
+    "Tanh": "Tanh",
+    "Softplus": "Softplus",
+    "Gelu": "GELU",
+    "Mish": "Mish",
+    "Softmax": "Softmax",
+}
+_ALIASES = ("Identity", "Dropout")
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """How a network takes images: ``batch`` is None where any number fits at once."""
+
+    name: str
+    layout: str
+    channels: int
+    height: int
+    width: int
+    dtype: str = "float32"
+    batch: int | None = None
+
+    def words(self) -> str:
+        """Return it as text.
+
+        >>> ImageInput("x", "NCHW", 3, 224, 224).words()
+        'x: N×3×224×224 (NCHW), float32'
+        """
+        size = f"{self.height}×{self.width}"
+        n = "N" if self.batch is None else str(self.batch)
+        shape = (
+            f"{n}×{self.channels}×{size}"
+            if self.layout == "NCHW"
+            else f"{n}×{size}×{self.channels}"
+        )
+        return f"{self.name}: {shape} ({self.layout}), {self.dtype}"
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """A batch normalization in use: y = γ (x − μ) / √(σ² + ε) + β, one number a channel (float64).
+
+    ``before`` is the tensor that it receives, ``after`` what it gives.
+    """
+
+    before: str
+    after: str
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    epsilon: float
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One convolution or matrix product, with its batch normalization and what follows.
+
+    ``tap`` is the tensor of its pre-activations: what its activation receives, after the batch
+    normalization. Channels lie on ``axis``. ``saturation`` is where the activation stops growing.
+    ``weights`` are as stored: (F, C / groups, k, k) for a convolution.
+    """
+
+    name: str
+    operator: str
+    tap: str
+    axis: int
+    weights: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    batch_norm: BatchNorm | None = None
+    activation: str | None = None
+    saturation: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """Operators in order, for the screen: "Conv 3×3, BatchNorm, ReLU6"."""
+        parts = []
+        if self.operator == "Conv" and self.weights is not None and self.weights.ndim == 4:
+            parts.append(f"Conv {self.weights.shape[2]}×{self.weights.shape[3]}")
+        elif self.operator != "BatchNormalization":
+            parts.append(self.operator)
+        if self.batch_norm is not None:
+            parts.append("BatchNorm")
+        if self.activation:
+            parts.append(self.activation)
+        return ", ".join(parts)
+
+
+class Graph:
+    """Look-ups in a checked model: stored arrays, who makes a tensor and who takes it."""
+
+    def __init__(self, model: ModelProto, name: str = "the model") -> None:
+        self.model = model
+        self.name = name
+        self.nodes: list[NodeProto] = list(model.graph.node)
+        self._alias: dict[str, str] = {}
+        self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.made_by: dict[str, NodeProto] = {}
+        self.taken_by: dict[str, list[NodeProto]] = defaultdict(list)
+        for node in self.nodes:
+            for out in node.output:
+                self.made_by[out] = node
+            if node.op_type in _ALIASES:
+                self._alias[node.output[0]] = node.input[0]
+            else:
+                for name_in in node.input:
+                    self.taken_by[self.resolved(name_in)].append(node)
+        self.outputs = [output.name for output in model.graph.output]
+
+    def resolved(self, tensor: str) -> str:
+        """The tensor itself, behind Identity and Dropout."""
+        while tensor in self._alias:
+            tensor = self._alias[tensor]
+        return tensor
+
+    def constant(self, tensor: str) -> np.ndarray | None:
+        """Return the stored array of a tensor, or None when it is computed."""
+        from onnx import numpy_helper
+
+        tensor = self.resolved(tensor)
+        if tensor in self._stored:
+            return numpy_helper.to_array(self._stored[tensor])
+        node = self.made_by.get(tensor)
+        if node is not None and node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value":
+                    return numpy_helper.to_array(attribute.t)
+                if attribute.name in ("value_float", "value_int"):
+                    return np.array(attribute.f if attribute.name == "value_float" else attribute.i)
+                if attribute.name in ("value_floats", "value_ints"):
+                    return np.array(attribute.floats or attribute.ints)
+        if node is not None and node.op_type in ("Cast", "DequantizeLinear"):
+            return self._converted(node)
+        return None
+
+    def _converted(self, node: NodeProto) -> np.ndarray | None:
+        """Weights that are stored smaller and widened in the graph: as float16, or as levels."""
+        found = self.constant(node.input[0])
+        if found is None:
+            return None
+        if node.op_type == "Cast":
+            to = next(a.i for a in node.attribute if a.name == "to")
+            return found.astype(DTYPES[to]) if to in DTYPES else None
+        scale, axis = self.constant(node.input[1]), attribute(node, "axis", 1)
+        zero = self.constant(node.input[2]) if len(node.input) > 2 else np.array(0)
+        if scale is None or zero is None:
+            return None
+        if scale.ndim == 1 and scale.size > 1:
+            shape = [1] * found.ndim
+            shape[axis] = -1
+            scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.ndim else zero
+        return (found.astype(np.float32) - zero.astype(np.float32)) * scale
+
+    def only_taker(self, tensor: str) -> NodeProto | None:
+        """The one node that takes a tensor, or None where several do or none."""
+        takers = self.taken_by.get(self.resolved(tensor), [])
+        return takers[0] if len(takers) == 1 else None
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every convolution and matrix product with stored weights, in the order of the graph."""
+        found: list[Layer] = []
+        absorbed: set[str] = set()
+        for node in self.nodes:
+            if node.op_type in PRODUCTS:
+                layer = self._product(node)
+                if layer is not None:
+                    found.append(layer)
+                    if layer.batch_norm:
+                        absorbed.add(layer.batch_norm.after)
+            elif node.op_type == "BatchNormalization" and node.output[0] not in absorbed:
+                norm = self._batch_norm(node)
+                if norm is not None:
+                    title = _title(node.input[1], node)
+                    activation, saturation = self._activation(norm.after)
+                    found.append(
+                        Layer(
+                            title,
+                            "BatchNormalization",
+                            norm.after,
+                            1,
+                            batch_norm=norm,
+                            activation=activation,
+                            saturation=saturation,
+                        )
+                    )
+        return tuple(found)
+
+    @property
+    def batch_norms(self) -> tuple[BatchNorm, ...]:
+        return tuple(layer.batch_norm for layer in self.layers if layer.batch_norm is not None)
+
+    def _product(self, node: NodeProto) -> Layer | None:
+        weights = self.constant(node.input[1])
+        if weights is None or weights.dtype.kind != "f":
+            return None
+        bias = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+        tap = node.output[0]
+        taker = self.only_taker(tap)
+        if node.op_type == "MatMul" and taker is not None and taker.op_type == "Add":
+            added = [self.constant(name) for name in taker.input]
+            known = [array for array in added if array is not None]
+            if len(known) == 1 and known[0].ndim <= 1:
+                bias, tap = known[0], taker.output[0]
+                taker = self.only_taker(tap)
+        norm = None
+        if taker is not None and taker.op_type == "BatchNormalization":
+            norm = self._batch_norm(taker)
+            tap = norm.after if norm else tap
+        activation, saturation = self._activation(tap)
+        axis = -1 if node.op_type == "MatMul" else 1
+        title = _title(node.input[1], node)
+        return Layer(title, node.op_type, tap, axis, weights, bias, norm, activation, saturation)
+
+    def _batch_norm(self, node: NodeProto) -> BatchNorm | None:
+        numbers = [self.constant(name) for name in node.input[1:5]]
+        if any(array is None for array in numbers):
+            return None
+        gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in numbers)
+        epsilon = attribute(node, "epsilon", 1e-5)
+        before = self.resolved(node.input[0])
+        return BatchNorm(before, node.output[0], gamma, beta, mean, variance, epsilon)
+
+    def _activation(self, tap: str) -> tuple[str | None, float | None]:
+        """What takes the pre-activations, and the value from which it stays the same."""
+        takers = [n for n in self.taken_by.get(self.resolved(tap), []) if n.op_type in ACTIVATIONS]
+        if not takers:
+            return None, None
+        node = takers[0]
+        if node.op_type != "Clip":
+            # x · sigmoid(x) is SiLU, exported as two operators.
+            product = self.only_taker(node.output[0])
+            if node.op_type == "Sigmoid" and product is not None and product.op_type == "Mul":
+                return "SiLU", None
+            return ACTIVATIONS[node.op_type], None
+        low, high = clip_bounds(self, node)
+        if low == 0 and high is not None:
+            return f"ReLU{high:g}", high
+        return "Clip", high
+
+
+def clip_bounds(graph: Graph, node: NodeProto) -> tuple[float | None, float | None]:
+    """The constant bounds of a Clip, which lie in attributes before opset 11, in inputs since."""
+    bounds: list[float | None] = []
+    for place, name in ((1, "min"), (2, "max")):
+        value = attribute(node, name, None)
+        if value is None and len(node.input) > place and node.input[place]:
+            stored = graph.constant(node.input[place])
+            value = None if stored is None else float(stored)
+        bounds.append(value)
+    return bounds[0], bounds[1]
+
+
+def attribute(node: NodeProto, name: str, default):
+    """The number, text or list of numbers that a node holds under a name."""
+    from onnx import helper
+
+    for item in node.attribute:
+        if item.name == name:
+            return helper.get_attribute_value(item)
+    return default
+
+
+def image_input(
+    graph: Graph,
+    layout: str | None = None,
+    size: tuple[int, int] | None = None,
+) -> ImageInput:
+    """Find how the network takes images.
+
+    ``layout`` ("NCHW" or "NHWC") and ``size`` (height, width) are hints, for where the file leaves
+    them open; a hint that the file contradicts is refused.
+
+    Raises :class:`ReadError` that says what is open, or why no single image fits.
+    """
+    name = graph.name
+    stored = {tensor.name for tensor in graph.model.graph.initializer}
+    inputs = [entry for entry in graph.model.graph.input if entry.name not in stored]
+    if len(inputs) != 1:
+        listed = ", ".join(entry.name for entry in inputs[:6])
+        raise ReadError(
+            name,
+            f"it has {len(inputs)} inputs ({listed})" if inputs else "it has no input",
+            "Only networks that take one batch of images are measured here; export that part",
+        )
+    (entry,) = inputs
+    tensor = entry.type.tensor_type
+    if tensor.elem_type not in DTYPES:
+        from onnx import TensorProto
+
+        kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else "none"
+        raise ReadError(
+            name,
+            f"its input {entry.name} holds {kind} values",
+            "Images are fed as float32, float16, float64 or uint8",
+        )
+    dims = [dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim]
+    if tensor.HasField("shape") and len(dims) != 4:
+        raise ReadError(
+            name,
+            f"its input {entry.name} has {len(dims)} axes",
+            "A batch of images has 4: N, C, H, W or N, H, W, C",
+        )
+    dims = dims if len(dims) == 4 else [None] * 4
+    found = _layout(graph, entry.name, dims, layout)
+    order = [dims[1], dims[2], dims[3]] if found == "NCHW" else [dims[3], dims[1], dims[2]]
+    channels, height, width = order
+    if channels is None:
+        channels = _channels(graph) or 3
+    if channels not in (1, 3):
+        raise ReadError(
+            name,
+            f"its input {entry.name} has {channels} channels ({found})",
+            "Colour images have 3, grey ones 1"
+            + ("" if layout else "; if the layout is another one, say which (NCHW or NHWC)"),
+        )
+    if size is not None:
+        for given, fixed, side in zip(size, (height, width), ("height", "width"), strict=True):
+            if fixed is not None and fixed != given:
+                raise ReadError(
+                    name, f"its input has a fixed {side} of {fixed} px, not {given}", "Leave it out"
+                )
+        height, width = size
+    if height is None or width is None:
+        raise ReadError(
+            name,
+            "its input takes images of any size, and the file does not say which it was trained on",
+            "Give the size, for example 224",
+        )
+    return ImageInput(entry.name, found, channels, height, width, DTYPES[tensor.elem_type], dims[0])
+
+
+def _layout(graph: Graph, tensor: str, dims: list[int | None], hint: str | None) -> str:
+    possible = [
+        layout
+        for layout, channels in (("NCHW", dims[1]), ("NHWC", dims[3]))
+        if channels in (None, 1, 3)
+    ]
+    first = [node for node in graph.taken_by.get(tensor, [])]
+    if hint is not None and hint not in possible and possible:
+        raise ReadError(
+            graph.name, f"its input has the layout {possible[0]}, not {hint}", "Leave it out"
+        )
+    if hint is not None:
+        return hint
+    if len(possible) == 1:
+        return possible[0]
+    # A convolution takes channels first; TensorFlow's exports turn NHWC round at once.
+    if any(node.op_type == "Conv" for node in first):
+        return "NCHW"
+    if any(
+        node.op_type == "Transpose" and list(attribute(node, "perm", [])) == [0, 3, 1, 2]
+        for node in first
+    ):
+        return "NHWC"
+    if not possible:
+        raise ReadError(
+            graph.name,
+            f"its input has the shape {'×'.join('?' if d is None else str(d) for d in dims)}",
+            "An image has 1 or 3 channels, first or last",
+        )
+    raise ReadError(
+        graph.name,
+        "the file does not say whether channels come first or last",
+        "Give the layout, NCHW or NHWC",
+    )
+
+
+def _channels(graph: Graph) -> int | None:
+    for node in graph.nodes:
+        if node.op_type == "Conv":
+            weights = graph.constant(node.input[1])
+            return None if weights is None else weights.shape[1] * attribute(node, "group", 1)
+    return None
+
+
+def _title(weights: str, node: NodeProto) -> str:
+    """A short name: that of the weights without ".weight", else the node's."""
+    for ending in (".weight", "/kernel:0", "/kernel", ".gamma"):
+        if weights.endswith(ending):
+            return weights.removesuffix(ending)
+    return node.name or weights or node.op_type
+
+
+def nodes_between(graph: Graph, tensor: str) -> Iterator[NodeProto]:
+    """Follow a tensor while exactly one node takes it."""
+    while (node := graph.only_taker(tensor)) is not None:
+        yield node
+        tensor = node.output[0]

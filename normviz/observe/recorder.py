@@ -1,0 +1,382 @@
+"""Fold activations into statistics that merge: nothing of a batch is kept but its numbers.
+
+Count, range, mean, std and the shares of units that fire or saturate are exact for each channel.
+Percentiles of a whole layer come from counts of float32 values by their upper 16 bits: each is
+known to within 1/128 of itself, whatever the order, split and number of the images; a second look
+at the same values makes them exact (:class:`Narrowed`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from normviz.errors import ShapeError
+
+PERCENTILES = (0.1, 1.0, 25.0, 50.0, 75.0, 99.0, 99.9)
+
+RELATIVE = 2.0**-7
+"""Two float32 of the same upper 16 bits differ by at most this share of either."""
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRecord:
+    """What a layer's activations were, over every image so far.
+
+    Arrays have one entry a channel: ``low``, ``high``, ``mean``, ``m2`` = Σ(x − mean)² in float64,
+    ``firing`` and ``saturated`` counts of units > 0 and ≥ the saturation bound (None where there is
+    none). ``units`` counts the units of one channel. ``keys`` and ``counts`` are the layer's values
+    by :func:`key_of`, in rising order. ``overflown`` counts NaN and infinities, of which the other
+    numbers then speak too.
+    """
+
+    units: int
+    low: np.ndarray
+    high: np.ndarray
+    mean: np.ndarray
+    m2: np.ndarray
+    firing: np.ndarray
+    saturated: np.ndarray | None
+    keys: np.ndarray
+    counts: np.ndarray
+    overflown: int = 0
+
+    @classmethod
+    def of(cls, values: np.ndarray, axis: int = 1, saturation: float | None = None) -> LayerRecord:
+        """Record one batch ``(N, …)`` of float activations with channels on ``axis``.
+
+        Raises :class:`ShapeError` for no values.
+
+        >>> record = LayerRecord.of(np.array([[[-1.0, 1.0]], [[3.0, 5.0]]]), saturation=4.0)
+        >>> record.units, record.mean, record.std, record.firing, record.saturated
+        (4, array([2.]), array([2.23606798]), array([3]), array([1]))
+        """
+        recorder = Recorder(axis, saturation)
+        recorder.add(values)
+        return recorder.record()
+
+    def merge(self, other: LayerRecord) -> LayerRecord:
+        """Return the record of both batches (Chan, Golub, LeVeque 1983 for mean and m2)."""
+        n = self.units + other.units
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, m2 = _chan(self.units, self.mean, self.m2, other.units, other.mean, other.m2)
+        keys, counts = _merged(self.keys, self.counts, other.keys, other.counts)
+        return LayerRecord(
+            n,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            mean,
+            m2,
+            self.firing + other.firing,
+            None
+            if self.saturated is None or other.saturated is None
+            else self.saturated + other.saturated,
+            keys,
+            counts,
+            self.overflown + other.overflown,
+        )
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    @property
+    def std(self) -> np.ndarray:
+        """Population std of each channel."""
+        return np.sqrt(self.m2 / self.units)
+
+    @property
+    def layer_mean(self) -> float:
+        return float(self.mean.mean())
+
+    @property
+    def layer_std(self) -> float:
+        """Population std of all units of the layer together."""
+        between = float(((self.mean - self.layer_mean) ** 2).mean())
+        return float(np.sqrt(self.m2.mean() / self.units + between))
+
+    @property
+    def layer_low(self) -> float:
+        return float(self.low.min())
+
+    @property
+    def layer_high(self) -> float:
+        return float(self.high.max())
+
+    @property
+    def firing_share(self) -> np.ndarray:
+        """Share of units > 0, per channel."""
+        return self.firing / self.units
+
+    @property
+    def layer_firing(self) -> float:
+        return float(self.firing.sum()) / (self.units * self.channels)
+
+    @property
+    def layer_saturated(self) -> float | None:
+        if self.saturated is None:
+            return None
+        return float(self.saturated.sum()) / (self.units * self.channels)
+
+    @property
+    def dead(self) -> np.ndarray:
+        """Whether a channel has no unit above 0 in any image."""
+        return self.firing == 0
+
+    @property
+    def layer_dead(self) -> float:
+        """Share of channels without any unit above 0 in any image."""
+        return float(self.dead.mean())
+
+    def percentiles(self, qs: Sequence[float] = PERCENTILES) -> np.ndarray:
+        """Percentiles of the whole layer, each within 1/128 of itself (linear interpolation)."""
+        reached = np.cumsum(self.counts)
+        place = np.asarray(qs, np.float64) / 100 * (reached[-1] - 1)
+        at = np.searchsorted(reached, place, side="right")
+        before = reached[at] - self.counts[at]
+        # Values of one key are taken as evenly spread between its ends.
+        share = (place - before + 0.5) / self.counts[at]
+        first, last = value_of(self.keys[at], 0), value_of(self.keys[at], 0xFFFF)
+        found = first + np.minimum(share, 1.0) * (last - first)
+        return np.clip(found, self.layer_low, self.layer_high)
+
+
+class Recorder:
+    """Fold batch after batch of one layer into a :class:`LayerRecord`.
+
+    Channels lie on ``axis``; ``saturation`` is the value from which the activation stays the same.
+    The same batches in the same order give the same bits.
+    """
+
+    def __init__(self, axis: int = 1, saturation: float | None = None) -> None:
+        self._axis, self._saturation = axis, saturation
+        self._units = 0
+        self._low = self._high = self._mean = self._m2 = np.zeros(0)
+        self._firing = self._saturated = np.zeros(0, np.int64)
+        self._overflown = 0
+        self._counts = np.zeros(65536, np.int64)
+        # OpenCV adds to counts in float32, which is exact up to 2**24.
+        self._recent = np.zeros(65536, np.float32)
+        self._recently = 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Count one batch ``(N, …)`` of float activations in.
+
+        Raises :class:`ShapeError` for no values, or another number of channels than before.
+        """
+        rows = _rows(values, self._axis)
+        n, low, high = rows.shape[1], rows.min(axis=1), rows.max(axis=1)
+        if self._units and len(low) != len(self._low):
+            raise ShapeError(f"A layer of {len(self._low)} channels gave {len(low)}.")
+        self._count(rows)
+        if not (np.isfinite(low).all() and np.isfinite(high).all()):
+            self._overflown += int(np.count_nonzero(~np.isfinite(rows)))
+        firing = _above(rows > 0)
+        saturated = None if self._saturation is None else _above(rows >= self._saturation)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, m2 = _mean_and_m2(rows)
+            if self._units == 0:
+                self._low, self._high, self._mean, self._m2 = low, high, mean, m2
+                self._firing = firing
+                self._saturated = saturated if saturated is not None else np.zeros(0, np.int64)
+            else:
+                self._low, self._high = np.minimum(self._low, low), np.maximum(self._high, high)
+                self._mean, self._m2 = _chan(self._units, self._mean, self._m2, n, mean, m2)
+                self._firing = self._firing + firing
+                if saturated is not None:
+                    self._saturated = self._saturated + saturated
+        self._units += n
+
+    def record(self) -> LayerRecord:
+        """Return what was counted so far.
+
+        Raises :class:`ShapeError` when nothing was.
+        """
+        if not self._units:
+            raise ShapeError("No activations were recorded.")
+        total = (self._counts + self._recent.astype(np.int64))[_BY_ORDER]
+        (keys,) = np.nonzero(total)
+        return LayerRecord(
+            self._units,
+            self._low.astype(np.float64),
+            self._high.astype(np.float64),
+            self._mean,
+            self._m2,
+            self._firing,
+            None if self._saturation is None else self._saturated,
+            keys.astype(np.uint16),
+            total[keys],
+            self._overflown,
+        )
+
+    def _count(self, rows: np.ndarray) -> None:
+        upper = _upper(rows.reshape(-1))
+        for start in range(0, upper.size, 2**23):
+            part = upper[np.newaxis, start : start + 2**23]
+            if part.size < _FEW:
+                np.add.at(self._recent, part[0], np.float32(1))
+            else:
+                ends = [0, 65536]
+                cv2.calcHist([part], [0], None, ends[1:], ends, hist=self._recent, accumulate=True)
+            self._recently += part.size
+            if self._recently >= 2**23:
+                self._counts += self._recent.reshape(-1).astype(np.int64)
+                self._recent = np.zeros(65536, np.float32)
+                self._recently = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Narrowed:
+    """The values of a layer around given ranks, counted in full: the second look at a layer.
+
+    ``ranks`` are those of the order statistics that are wanted (from 0), ``wanted`` the keys in
+    which they lie, ``values`` and ``counts`` what was seen there.
+    """
+
+    ranks: np.ndarray
+    wanted: np.ndarray
+    below: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def around(cls, record: LayerRecord, qs: Sequence[float] = PERCENTILES) -> Narrowed:
+        """Begin the second look for the percentiles ``qs`` of a finished record."""
+        reached = np.cumsum(record.counts)
+        place = np.asarray(qs, np.float64) / 100 * (reached[-1] - 1)
+        ranks = np.unique(np.concatenate([np.floor(place), np.ceil(place)]).astype(np.int64))
+        at = np.searchsorted(reached, ranks, side="right")
+        return cls(
+            ranks,
+            record.keys[at],
+            reached[at] - record.counts[at],
+            np.zeros(0, np.float32),
+            np.zeros(0, np.int64),
+        )
+
+    def look(self, values: np.ndarray) -> Narrowed:
+        """Return it with a batch of the same activations counted."""
+        flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+        upper = _upper(flat)
+        held = np.zeros(65536, bool)
+        held[_raw_of(self.wanted)] = True
+        found, counts = np.unique(flat[held[upper]], return_counts=True)
+        return self._with(found, counts)
+
+    def merge(self, other: Narrowed) -> Narrowed:
+        """Return what both have seen; they began from the same record."""
+        return self._with(other.values, other.counts)
+
+    def _with(self, found: np.ndarray, counts: np.ndarray) -> Narrowed:
+        values, summed = _merged(self.values, self.counts, found, counts)
+        return Narrowed(self.ranks, self.wanted, self.below, values, summed)
+
+    def percentiles(self, total: int, qs: Sequence[float] = PERCENTILES) -> np.ndarray:
+        """The exact percentiles of ``total`` values, as ``numpy.percentile`` interpolates."""
+        keys = key_of(self.values)
+        exact: dict[int, float] = {}
+        for rank, key, below in zip(self.ranks, self.wanted, self.below, strict=True):
+            inside = keys == key
+            reached = np.cumsum(self.counts[inside])
+            found = self.values[inside][np.searchsorted(reached, rank - below, side="right")]
+            exact[int(rank)] = float(found)
+        place = np.asarray(qs, np.float64) / 100 * (total - 1)
+        low = np.floor(place).astype(np.int64)
+        first = np.array([exact[int(rank)] for rank in low])
+        second = np.array([exact[int(rank)] for rank in np.ceil(place)])
+        return first + (place - low) * (second - first)
+
+
+def key_of(values: np.ndarray) -> np.ndarray:
+    """The upper 16 bits of float32 values as whole numbers in the order of the values (uint16).
+
+    >>> key_of(np.array([-2.0, -1.0, 0.0, 1.0, 1.001, 2.0], np.float32)).tolist()
+    [16383, 16511, 32768, 49024, 49024, 49152]
+    """
+    return _ordered(_upper(np.ascontiguousarray(values, np.float32).reshape(-1)))
+
+
+def value_of(keys: np.ndarray, lower: int) -> np.ndarray:
+    """The float32 of a key, whose lower 16 bits are 0 (0xFFFF gives the other end of the key)."""
+    raw = _raw_of(keys).astype(np.uint32)
+    # Among negative values the lower bits count the other way.
+    lower_bits = np.where(raw & 0x8000, 0xFFFF - lower, lower).astype(np.uint32)
+    return ((raw << 16) | lower_bits).view(np.float32).astype(np.float64)
+
+
+def _rows(values: np.ndarray, axis: int) -> np.ndarray:
+    """``(C, n)`` float32, a copy where one is needed to change it."""
+    if values.ndim < 2 or values.size == 0:
+        raise ShapeError(
+            f"Activations are (N, …) of at least one unit with a channel axis; got {values.shape}."
+        )
+    if values.shape[0] == 1 and axis == 1:
+        # The usual case, one image: its channels lie one after the other already.
+        rows = values.reshape(values.shape[1], -1)
+    else:
+        rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    return np.ascontiguousarray(rows, np.float32)
+
+
+def _above(mask: np.ndarray) -> np.ndarray:
+    # OpenCV adds bytes to whole numbers four times as fast as NumPy counts True along an axis.
+    sums = cv2.reduce(mask.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    return sums.reshape(-1).astype(np.int64)
+
+
+def _mean_and_m2(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and Σ(x − mean)² a row, by two passes in float32 whose rounding cancels."""
+    n = rows.shape[1]
+    ones = np.ones(n, np.float32)
+    near = (rows @ ones) / np.float32(n)
+    centred = rows - near[:, np.newaxis]
+    # What the first mean was off by, then the squares without it.
+    off = (centred @ ones).astype(np.float64) / n
+    squares = np.vecdot(centred, centred).astype(np.float64)
+    return near + off, np.maximum(squares - n * off**2, 0.0)
+
+
+def _upper(flat: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(flat.view(np.uint16)[_HIGH::2])
+
+
+_HIGH = 1 if sys.byteorder == "little" else 0
+
+
+def _ordered(upper: np.ndarray) -> np.ndarray:
+    return np.where(upper & 0x8000, ~upper, upper | 0x8000).astype(np.uint16)
+
+
+def _raw_of(keys: np.ndarray) -> np.ndarray:
+    keys = np.asarray(keys, np.uint16)
+    return np.where(keys & 0x8000, keys & 0x7FFF, ~keys).astype(np.uint16)
+
+
+_ALL_KEYS = _ordered(np.arange(65536, dtype=np.uint16))
+_BY_ORDER = np.argsort(_ALL_KEYS)
+
+# Below so many values OpenCV's set-up for 65,536 places costs more than NumPy's counting.
+_FEW = 80_000
+
+
+def _chan(n: int, mean, m2, other_n: int, other_mean, other_m2) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and Σ(x − mean)² of two batches together (Chan, Golub, LeVeque 1983)."""
+    total = n + other_n
+    delta = other_mean - mean
+    return (
+        mean + delta * (other_n / total),
+        m2 + other_m2 + delta**2 * (n * other_n / total),
+    )
+
+
+def _merged(
+    keys: np.ndarray, counts: np.ndarray, other_keys: np.ndarray, other_counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    every, place = np.unique(np.concatenate([keys, other_keys]), return_inverse=True)
+    total = np.zeros(len(every), np.int64)
+    np.add.at(total, place, np.concatenate([counts, other_counts]))
+    return every, total
