@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -24,8 +24,9 @@ from normviz.images import Image, image_of, reduced
 from normviz.light import Light, level_table, relight
 from normviz.methods import Fitted, Method
 from normviz.methods.kernels import affine, looked_up
-from normviz.networks import FirstLayer, network_view, pre_activations
+from normviz.networks import FirstLayer, Network, centre_view, network_view, pre_activations
 from normviz.observe.activations import ActivationRange, DayNight, activation_range, day_night
+from normviz.observe.network import Feed, NetworkRecord, record_network
 from normviz.observe.ranges import Ranges, observe, ranges_of_pixels
 from normviz.read.limits import Limits
 from normviz.statistics import ImageStatistics, image_statistics
@@ -37,6 +38,9 @@ threadpool_limits(1, "blas")
 
 # The side of the square on which mean images are kept: the input size of CaffeNet and VGG.
 MEAN_IMAGE_SIDE = 224
+
+# The longer side, in px, of the copies that networks' inputs are cut from.
+NETWORK_COPY = 512
 
 # Beyond this many pixels, methods that are no gain and bias a channel are first measured on the
 # shown copy; every pixel is measured in the background.
@@ -208,11 +212,16 @@ def normalized_copy(image: Image, light: Light, longest: int, fitted: Fitted) ->
 
 
 def _normalize_copy(image: Image, light: Light, longest: int, fitted: Fitted) -> np.ndarray:
-    copy = lit_copy(image, light, longest)
-    pair = fitted.affine(lit_statistics(image, light))
+    return _normalized(lit_copy(image, light, longest), image, light, fitted)
+
+
+def _normalized(copy: Image, image: Image, light: Light, fitted: Fitted) -> np.ndarray:
+    """A lit copy of the image, normalized with the numbers of the image at full size."""
+    numbers = lit_statistics(image, light)
+    pair = fitted.affine(numbers)
     if pair is not None:
         return affine(copy.pixels, pair.gain, pair.bias)
-    table = fitted.table(lit_statistics(image, light))
+    table = fitted.table(numbers)
     if table is not None:
         return looked_up(copy.pixels, table)
     return fitted(copy.pixels, copy.value_range)
@@ -255,15 +264,18 @@ def _pre_activations(
 ) -> np.ndarray:
     copy = lit_copy(image, light, longest)
     small = image_of(network_view(copy.pixels), copy.value_range)
-    pair = fitted.affine(lit_statistics(image, light))
-    table = fitted.table(lit_statistics(image, light))
-    if pair is not None:
-        values = affine(small.pixels, pair.gain, pair.bias)
-    elif table is not None:
-        values = looked_up(small.pixels, table)
-    else:
-        values = fitted(small.pixels, small.value_range)
-    return pre_activations(layer, values)
+    return pre_activations(layer, _normalized(small, image, light, fitted))
+
+
+def fed(image: Image, light: Light, fitted: Fitted, height: int, width: int) -> np.ndarray:
+    """The middle of the image as a network is fed it, ``(height, width, C)`` float32.
+
+    Reduced before it is normalized, with the numbers of the image at full size.
+    """
+    copy = lit_copy(image, light, max(NETWORK_COPY, height, width))
+    return _normalized(
+        image_of(centre_view(copy.pixels, height, width), copy.value_range), image, light, fitted
+    )
 
 
 def activations(
@@ -295,3 +307,28 @@ def compared(
         return day_night(pre_day, pre_night, day=day_range)
 
     return remembered((*key, name_of(fitted), layer.name), build)
+
+
+def network_record(key: tuple, feed: Feed) -> NetworkRecord | None:
+    """The finished record of a feed, where it is known."""
+    return known(("network", key, feed.name, feed.count))
+
+
+def recorded(
+    network: Network, key: tuple, feeds: Sequence[Feed]
+) -> Iterator[dict[str, NetworkRecord]]:
+    """Yield what is known of every feed, by its name, whenever more is; ends with all of it.
+
+    Finished records are kept under ``key`` and the feed's name.
+    """
+    found = {feed.name: network_record(key, feed) for feed in feeds}
+    so_far = {name: record for name, record in found.items() if record is not None}
+    missing = [feed for feed in feeds if found[feed.name] is None]
+    counts = {feed.name: feed.count for feed in missing}
+    if not missing:
+        yield so_far
+    for record in record_network(network, missing):
+        if record.images == counts[record.name]:
+            remembered(("network", key, record.name, record.images), lambda done=record: done)
+        so_far[record.name] = record
+        yield so_far

@@ -13,7 +13,7 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from app.frame import frame  # noqa: E402
-from app.views import compare, dataset, methods, network, pipelines, style  # noqa: E402
+from app.views import compare, dataset, layers, methods, network, pipelines, style  # noqa: E402
 
 st.set_page_config(
     page_title="normviz: see what normalization does",
@@ -34,6 +34,7 @@ st.navigation(
         st.Page(lambda: methods.page(shared), title="Methods", url_path="methods"),
         st.Page(lambda: pipelines.page(shared), title="Pipelines", url_path="pipelines"),
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
+        st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
     ],
     position="top",
 ).run()

@@ -84,6 +84,20 @@ class Selection:
         return tuple(column for column in self.columns if column.fitted is not None)
 
 
+def light_words(light: Light) -> str:
+    """The light as text: what differs from the image as loaded.
+
+    >>> light_words(Light(ev=-3.0)), light_words(Light())
+    ('−3 EV', 'as loaded')
+    """
+    parts = [f"{light.ev:+g} EV".replace("-", "−")] if light.ev else []
+    if light.kelvin != Light().kelvin:
+        parts.append(f"{light.kelvin:g} K")
+    if light.noise:
+        parts.append(f"{light.noise:g} % noise")
+    return ", ".join(parts) or "as loaded"
+
+
 def pick_light() -> Light:
     """Draw the light's controls."""
     st.subheader("Light", anchor=False)

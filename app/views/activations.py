@@ -10,7 +10,7 @@ import streamlit as st
 from app import keys
 from app.cached import ahead, compared
 from app.controls import choice, switch, whole
-from app.selection import Column, Row, Selection
+from app.selection import Column, Row, Selection, light_words
 from app.text import plain
 from app.views import style
 from app.views.panels import picked_row
@@ -144,12 +144,7 @@ def _pair(chosen: Selection, day: Row) -> _Pair:
     """The night is the light that is set, else a night photo of the scene, else simulated."""
     by_day, light = (day.image, Light()), chosen.light
     if not light.neutral:
-        parts = [f"{light.ev:+g} EV".replace("-", "−")]
-        if light.kelvin != Light().kelvin:
-            parts.append(f"{light.kelvin:g} K")
-        if light.noise:
-            parts.append(f"{light.noise:g} % noise")
-        words = f"the same image in the light set in the sidebar ({', '.join(parts)})"
+        words = f"the same image in the light set in the sidebar ({light_words(light)})"
         name = "night" if light.ev < 0 else "set light"
         return _Pair(by_day, (day.image, light), name, words)
     for row in chosen.rows:

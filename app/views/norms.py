@@ -15,6 +15,7 @@ from app.cached import lit, remembered
 from app.controls import configured_norm, menu, slider
 from app.frame import Frame
 from app.text import in_parts, plain
+from app.views.maps import plane_cell, plane_levels
 from normviz.display import Extent, describe, to_bytes, windows
 from normviz.errors import NormvizError, ReadError
 from normviz.export import small_webp
@@ -185,11 +186,11 @@ def draw(
         for _, name, plane in panels
     ]
     for (at, name, plane), window in zip(panels, windows(extents, *display), strict=True):
-        cells[f"{at}", name] = _cell(plane, window)
+        cells[f"{at}", name] = plane_cell(plane, window)
     if difference is not None:
         columns.append(viewer.Column("difference", "difference", "#7a7a7a", "second − first"))
         reach = float(np.abs(difference).max()) or 1.0
-        cells["0", "difference"] = _cell(difference, (-reach, reach))
+        cells["0", "difference"] = plane_cell(difference, (-reach, reach))
     heads = [_row(at, maps.titles[at], before) for at, before in enumerate(planes["map"])]
     return viewer.show(columns, heads, cells, display_label=describe(*display), key=key)
 
@@ -199,7 +200,7 @@ def _nominal(name: str) -> tuple[float, float]:
 
 
 def _row(at: int, title: str, before: np.ndarray) -> viewer.Row:
-    low, step, levels = _levels(before)
+    low, step, levels = plane_levels(before)
     height, width = before.shape
     return viewer.Row(
         key=f"{at}",
@@ -213,26 +214,6 @@ def _row(at: int, title: str, before: np.ndarray) -> viewer.Row:
         before_low=low,
         before_step=step,
         before_digits=2,
-    )
-
-
-def _levels(plane: np.ndarray) -> tuple[float, float, bytes]:
-    low = float(plane.min())
-    step = (float(plane.max()) - low) / 65535 or 1.0
-    return low, step, ((plane - low) / step + 0.5).astype("<u2").tobytes()
-
-
-def _cell(plane: np.ndarray, window: tuple[float, float]) -> viewer.Cell:
-    low, step, levels = _levels(plane)
-    numbers = (plane.min(), plane.mean(dtype=np.float64), plane.std(dtype=np.float64), plane.max())
-    return viewer.ValuesCell(
-        values=levels,
-        low=low,
-        step=step,
-        window=window,
-        numbers=(viewer.Numbers("map", *map(float, numbers)),),
-        note="exact, all positions",
-        digits=2,
     )
 
 

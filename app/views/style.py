@@ -32,6 +32,11 @@ _CSS = """<style>
 .nv-strip img.nv-small { image-rendering: pixelated; }
 .nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.nv-keys { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 0.88rem; }
+.nv-key { display: inline-flex; align-items: center; gap: 7px; }
+.nv-key i { width: 22px; height: 0; }
+.st-key-layer_table :is(th, td):not(:first-child) { white-space: nowrap; }
+.st-key-layer_table, .st-key-guesses_table, .st-key-top_five_table { overflow-x: auto; }
 .stMainBlockContainer table { font-variant-numeric: tabular-nums; }
 /* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 everywhere. */
 .stCode .token.token { color: color-mix(in srgb, #1c83e1 60%, currentColor); }

@@ -1,0 +1,662 @@
+"""Activations: what every layer of a network feels under each method, by day and by night."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from app import keys, viewer
+from app.cached import NETWORK_COPY, fed, lit_copy, name_of, recorded, remembered
+from app.controls import choice, menu, whole
+from app.frame import Frame, say_source
+from app.networks import Chosen, pick_network
+from app.selection import Column, Row, column_of, columns_of, light_words, pick_methods
+from app.sources import matched
+from app.text import plain
+from app.views import style
+from app.views.compare import NONE_READABLE
+from app.views.maps import plane_cell, plane_row
+from app.views.panels import picked_row
+from normviz.display import Extent, describe, windows
+from normviz.errors import NormvizError, ReadError
+from normviz.figures.depth import DepthLine, by_depth, filter_picture, shift_map
+from normviz.figures.theme import METHOD_COLOURS, text_colour
+from normviz.images import image_of
+from normviz.light import Light
+from normviz.methods import METHODS
+from normviz.networks import Layer, Network, centre_view
+from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts
+from normviz.observe.network import Feed, NetworkRecord, Prediction
+from normviz.observe.sentences import number, percent
+
+MOST_IMAGES = 16
+NIGHT_EV = -3.0
+
+TRAINED = "as trained"
+LIGHTS = {"both": "Both", "loaded": "As loaded", "lit": "In the other light"}
+
+# A bar that comes and goes at once only disturbs.
+_BAR_AFTER = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What all sections of the page draw from."""
+
+    chosen: Chosen
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    """The methods; the network's own preprocessing comes first where it is known."""
+    lights: Mapping[str, Light]
+    """What each light is called → the light; the first is the one as loaded, if it is shown."""
+    records: Mapping[str, NetworkRecord]
+    """Of each feed, by :func:`feed_name`."""
+    reference: Column
+
+    @property
+    def network(self) -> Network:
+        return self.chosen.network
+
+    def record(self, column: Column, light: str) -> NetworkRecord | None:
+        return self.records.get(feed_name(column, light, self.lights[light]))
+
+    def title(self, column: Column) -> str:
+        return title_of(column, self.chosen)
+
+
+def title_of(column: Column, chosen: Chosen) -> str:
+    if column.name == TRAINED:
+        return f"{TRAINED} ({chosen.trained_words})"
+    return column.method.about.short
+
+
+def colour_of(column: Column) -> str:
+    return text_colour(style.dark()) if column.name == TRAINED else METHOD_COLOURS[column.name]
+
+
+def feed_name(column: Column, light: str, value: Light) -> str:
+    assert column.fitted is not None
+    return f"{column.name}|{light}|{value}|{name_of(column.fitted)}"
+
+
+def page(shared: Frame) -> None:
+    """Draw the page from the widgets' state."""
+    with shared.methods_place:
+        methods = pick_methods(shared.numbers)
+    say_source(shared)
+    if not len(shared.collection):
+        st.info(NONE_READABLE)
+        return
+    columns = columns_of(methods, shared.numbers, shared.missing)
+    _body(shared, columns)
+
+
+@st.fragment
+def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
+    head = st.empty()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="depth_controls"):
+        with st.container(width=300):
+            chosen = pick_network()
+        rows = _pick_rows(shared)
+        lights = _pick_lights(shared.light)
+        if chosen is None or not rows:
+            head.markdown("#### What a network's layers feel under each normalization")
+            return
+        for column in columns:
+            if column.fitted is None:
+                st.caption(plain(f"{column.method.about.short}: {column.message}"))
+        usable = tuple(column for column in columns if column.fitted is not None)
+        if chosen.trained is not None:
+            trained = column_of("published", METHODS["published"](chosen.trained), None, "")
+            usable = (replace(trained, name=TRAINED), *usable)
+        if not usable:
+            head.markdown("#### Choose a method in the sidebar")
+            return
+        with st.container(width=300):
+            titles = {column.name: title_of(column, chosen) for column in usable}
+            against = menu(
+                keys.REFERENCE,
+                "Held against",
+                titles,
+                "The reference: shifts are counted in its stds, first guesses compared with its.",
+            )
+    reference = next(column for column in usable if column.name == against)
+    shown = Shown(chosen, rows, usable, lights, {}, reference)
+    left, right = st.columns(2, gap="large")
+    with left:
+        one = _pick_measure(keys.DEPTH_LEFT)
+        left_chart = st.empty()
+    with right:
+        other = _pick_measure(keys.DEPTH_RIGHT)
+        right_chart = st.empty()
+    legend = st.empty()
+    try:
+        shown = _measured(shown, head, [(left_chart, one), (right_chart, other)])
+    except NormvizError as error:
+        head.markdown("#### This network could not be run on these images")
+        st.error(plain(str(error)))
+        return
+    head.markdown(f"#### {plain(_headline(shown))}")
+    opened = _opened(shown)
+    _draw_depth(shown, left_chart, one, opened, "left")
+    _draw_depth(shown, right_chart, other, opened, "right")
+    legend.html(_legend(shown))
+    st.caption(plain(_how(shown)))
+    _shift_section(shown, opened)
+    _layer_section(shown, opened)
+    _guesses_section(shown)
+
+
+# ----------------------------------------------------------------------------------------- picks
+
+
+def _pick_rows(shared: Frame) -> tuple[Row, ...]:
+    collection = shared.collection
+    places = list(range(0, len(collection), max(1, -(-len(collection) // MOST_IMAGES))))
+    found = []
+    for place in places:
+        try:
+            image = matched(collection.image(place), shared.numbers)
+        except ReadError:
+            continue
+        found.append(Row(place, collection.titles[place], image))
+    few = f"{len(found)} of {len(collection):,}" if len(found) < len(collection) else "all"
+    options = {"all": f"The set ({few} images)"}
+    options |= {f"{row.index}": row.title for row in found}
+    with st.container(width=260):
+        picked = menu(keys.DEPTH_IMAGE, "Images", options, "The whole set, or one image of it.")
+    return tuple(row for row in found if picked in ("all", f"{row.index}"))
+
+
+def _pick_lights(light: Light) -> dict[str, Light]:
+    other = Light(ev=NIGHT_EV) if light.neutral else light
+    words = light_words(other)
+    with st.container(width=330):
+        kind = choice(
+            keys.DEPTH_LIGHT,
+            f"Light ({'simulated night' if light.neutral else 'the one set'}: {words})",
+            LIGHTS,
+            "The images as loaded, in another light, or both: solid and dotted lines. The sidebar "
+            "sets the light; until then it is −3 EV.",
+        )
+    lights = {"as loaded": Light(), words: other}
+    if kind == "both":
+        return lights
+    return {
+        name: one for name, one in lights.items() if (name == "as loaded") == (kind == "loaded")
+    }
+
+
+def _pick_measure(key: keys.Key) -> str:
+    return menu(
+        key,
+        "Over depth",
+        {name: measure.title for name, measure in MEASURES.items()},
+        "Which number of each layer is drawn. A unit is one position of one channel; it fires when "
+        "its pre-activation is above 0. Dead: a channel that fires nowhere in these images.",
+    )
+
+
+# ------------------------------------------------------------------------------------- measuring
+
+
+def _feeds(shown: Shown) -> list[Feed]:
+    side = shown.network.input
+    feeds = []
+    for column in shown.columns:
+        for light, value in shown.lights.items():
+            feeds.append(
+                Feed(
+                    feed_name(column, light, value),
+                    len(shown.rows),
+                    partial(_fed, shown.rows, value, column, side.height, side.width),
+                )
+            )
+    return feeds
+
+
+def _fed(
+    rows: Sequence[Row], light: Light, column: Column, height: int, width: int, at: int
+) -> np.ndarray:
+    assert column.fitted is not None
+    return fed(rows[at].image, light, column.fitted, height, width)
+
+
+def _measured(shown: Shown, head, charts: Sequence) -> Shown:
+    """Run what is not known yet, drawing what there is while it grows."""
+    feeds = _feeds(shown)
+    images = tuple(row.image.digest for row in shown.rows)
+    total = len(feeds) * len(shown.rows)
+    began, drawn = time.monotonic(), 0.0
+    found: Mapping[str, NetworkRecord] = {}
+    with closing(recorded(shown.network, (shown.chosen.key, images), feeds)) as growing:
+        for found in growing:
+            passed = time.monotonic() - began
+            done = sum(record.images for record in found.values())
+            if done == total or passed < max(_BAR_AFTER, drawn + 1.0):
+                continue
+            drawn = passed
+            left = passed / done * (total - done)
+            head.progress(
+                done / total,
+                text=f"{done} of {total} images through {shown.network.name}, {left:.0f} s left; "
+                "any change stops it",
+            )
+            some = replace(shown, records=dict(found))
+            for place, measure in charts:
+                place.plotly_chart(
+                    _depth_figure(some, measure, None), theme=None, config={"staticPlot": True}
+                )
+    return replace(shown, records=dict(found))
+
+
+# -------------------------------------------------------------------------------------- by depth
+
+
+def _headline(shown: Shown) -> str:
+    first, *others = shown.lights
+    light = others[0] if others else first
+    held = shown.record(shown.reference, first)
+    assert held is not None
+    records = [
+        (_short(column), record)
+        for column in shown.columns
+        if column.name != shown.reference.name
+        and (record := shown.record(column, light)) is not None
+    ]
+    name = TRAINED if shown.reference.name == TRAINED else f"under {_short(shown.reference)}"
+    return depth_sentence(records, (name, held), "" if light == "as loaded" else light)
+
+
+def _depth_figure(shown: Shown, measure: str, opened: int | None):
+    lines = []
+    for column in shown.columns:
+        for light in shown.lights:
+            record = shown.record(column, light)
+            if record is None:
+                continue
+            night = light != "as loaded" and len(shown.lights) > 1
+            title = shown.title(column) + _in_light(shown, light)
+            width = 2.6 if column.name == shown.reference.name else 1.6
+            lines.append(
+                DepthLine(title, colour_of(column), record, "dot" if night else "solid", width)
+            )
+    names = [f"{layer.name}: {layer.kind}" for layer in shown.network.layers]
+    held = shown.record(shown.reference, next(iter(shown.lights)))
+    if held is None:
+        held = lines[0].record
+    return by_depth(lines, MEASURES[measure], held, names, opened=opened, dark=style.dark())
+
+
+def _draw_depth(shown: Shown, place, measure: str, opened: int, side: str) -> None:
+    key = f"depth_{side}"
+    place.plotly_chart(
+        _depth_figure(shown, measure, opened),
+        theme=None,
+        key=key,
+        on_select=partial(_clicked, key),
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt=f"{MEASURES[measure].title} of every layer under each method",
+    )
+
+
+def _clicked(key: str) -> None:
+    """A click on a line's point, or on the map, opens that layer (and channel)."""
+    points = st.session_state[key].selection.points
+    if points:
+        st.session_state[keys.DEPTH_LAYER.name] = int(points[-1]["x"])
+
+
+def _legend(shown: Shown) -> str:
+    """The lines' colours, once for both charts."""
+    entries = []
+    for column in shown.columns:
+        thick = 3 if column.name == shown.reference.name else 2
+        entries.append(
+            f'<span class="nv-key"><i style="border-top:{thick}px solid {colour_of(column)}"></i>'
+            f"{plain_html(shown.title(column))}</span>"
+        )
+    if len(shown.lights) > 1:
+        first, second = shown.lights
+        grey = text_colour(style.dark())
+        for light, dash in ((first, "solid"), (second, "dotted")):
+            entries.append(
+                f'<span class="nv-key"><i style="border-top:2px {dash} {grey}"></i>'
+                f"{plain_html(light)}</span>"
+            )
+    return f'<div class="nv-keys">{"".join(entries)}</div>'
+
+
+def plain_html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _how(shown: Shown) -> str:
+    side = shown.network.input
+    layers = shown.network.layers
+    norms = len(shown.network.batch_norms)
+    return (
+        f"{shown.chosen.words} {len(layers)} layers, {norms} with batch normalization in use. Each "
+        f"image is reduced so that {side.width} × {side.height} px are its middle 7/8, then "
+        "normalized with the numbers of the image at full size. Measured are pre-activations: what "
+        "each activation function receives. Mean, std and shares are of every unit; percentiles "
+        "are known to 1/128 of their value. Click a point to open that layer below."
+    )
+
+
+# ------------------------------------------------------------------------------------- the shift
+
+
+def _shift_section(shown: Shown, opened: int) -> None:
+    st.subheader("Which channels are moved", anchor=False)
+    others = {c.name: shown.title(c) for c in shown.columns if c.name != shown.reference.name}
+    if not others and len(shown.lights) < 2:
+        st.caption("Choose a second method to see what it moves.")
+        return
+    options = {
+        f"{column.name}|{at}": shown.title(column) + _in_light(shown, light)
+        for column in shown.columns
+        for at, light in enumerate(shown.lights)
+        if (column.name, at) != (shown.reference.name, 0)
+    }
+    with st.container(width=360):
+        picked = menu(
+            keys.SHIFT_OF, "Shift of", options, "Whose channels are held against the reference."
+        )
+    name, _, at = picked.partition("|")
+    light = list(shown.lights)[int(at)]
+    column = next(column for column in shown.columns if column.name == name)
+    first = next(iter(shown.lights))
+    held, record = shown.record(shown.reference, first), shown.record(column, light)
+    if held is None or record is None:
+        return
+    values, channels = ranked_shifts(record, held)
+    names = [f"{layer.name}: {layer.kind}" for layer in shown.network.layers]
+    known = values[~np.isnan(values)]
+    beyond = float((np.abs(known) > 1).mean()) if known.size else 0.0
+    st.markdown(
+        plain(
+            f"{100 * beyond:.0f} % of the channels shown have their mean more than one std away "
+            f"from that under {shown.title(shown.reference)}"
+            + (f" ({first})." if len(shown.lights) > 1 else ".")
+        )
+    )
+    st.plotly_chart(
+        shift_map(
+            values,
+            channels,
+            names,
+            shown.title(shown.reference),
+            opened=opened,
+            dark=style.dark(),
+        ),
+        theme=None,
+        key="shift_map",
+        config={"displayModeBar": False},
+        alt="Shift of channels' means for every layer",
+    )
+    st.caption(
+        "A column is a layer, its channels sorted from the most lowered to the most raised "
+        f"({values.shape[0]} of them drawn); colour is the shift of the channel's mean in stds of "
+        "the reference."
+    )
+
+
+# ------------------------------------------------------------------------------------- one layer
+
+
+def _opened(shown: Shown) -> int:
+    """The layer that is open, from 0; its menu stands further below."""
+    last = len(shown.network.layers)
+    try:
+        value = int(st.session_state.get(keys.DEPTH_LAYER.name) or 1)
+    except (TypeError, ValueError):
+        value = 1
+    return min(max(value, 1), last) - 1
+
+
+def _layer_section(shown: Shown, opened: int) -> None:
+    st.subheader("One layer", anchor=False)
+    layers = shown.network.layers
+    layer = layers[opened]
+    channels = next(iter(shown.records.values())).layers[opened].channels
+    controls, picture = st.columns([3, 1], gap="large")
+    with controls:
+        with st.container(horizontal=True, vertical_alignment="bottom", key="layer_controls"):
+            with st.container(width=160):
+                whole(
+                    keys.DEPTH_LAYER,
+                    f"Layer (1 to {len(layers)})",
+                    1,
+                    len(layers),
+                    "From the input on; a click on a point above opens its layer too.",
+                )
+            with st.container(width=180):
+                channel = whole(
+                    keys.DEPTH_CHANNEL,
+                    f"Channel (1 to {channels})",
+                    1,
+                    channels,
+                    "Whose filter and maps are shown.",
+                )
+        st.markdown(plain(_layer_sentence(shown, opened)))
+    with picture:
+        _filter(layer, channel)
+    _layer_table(shown, opened)
+    _maps(shown, layer, channel)
+
+
+def _layer_sentence(shown: Shown, opened: int) -> str:
+    layer = shown.network.layers[opened]
+    first = next(iter(shown.lights))
+    found = []
+    for column in shown.columns:
+        record = shown.record(column, first)
+        if record is not None:
+            found.append((record.layers[opened].layer_firing, _short(column)))
+    least, most = min(found), max(found)
+    channels = next(iter(shown.records.values())).layers[opened].channels
+    said = f"Layer {opened + 1}, “{layer.name}”: {layer.kind}, {channels} channels."
+    if len(found) < 2 or round(least[0], 3) == round(most[0], 3):
+        return f"{said} {percent(most[0])} of its units fire."
+    return (
+        f"{said} Most of its units fire under “{most[1]}” ({percent(most[0])}), least under "
+        f"“{least[1]}” ({percent(least[0])})."
+    )
+
+
+def _layer_table(shown: Shown, opened: int) -> None:
+    lines = [
+        "| under | min | 1 % | median | 99 % | max | mean | std | fire | dead | saturated |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for column in shown.columns:
+        for light in shown.lights:
+            record = shown.record(column, light)
+            if record is None:
+                continue
+            one = record.layers[opened]
+            low, middle, high = one.percentiles((1.0, 50.0, 99.0))
+            numbers = (one.layer_low, low, middle, high, one.layer_high, one.layer_mean)
+            cells = [number(float(v), one.layer_std) for v in (*numbers, one.layer_std)]
+            shares = [one.layer_firing, one.layer_dead, one.layer_saturated]
+            cells += ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
+            title = _short(column) + _in_light(shown, light)
+            lines.append(f"| {plain(title)} | {' | '.join(cells)} |")
+    with st.container(key="layer_table"):
+        st.markdown("\n".join(lines))
+
+
+def _filter(layer: Layer, channel: int) -> None:
+    if layer.weights is None or layer.operator not in ("Conv", "Gemm"):
+        st.caption("This layer has no filters to show.")
+        return
+    weights = layer.weights[channel - 1] if layer.operator == "Conv" else None
+    if layer.operator == "Gemm":
+        weights = layer.weights[channel - 1][:, np.newaxis, np.newaxis]
+    assert weights is not None
+    if weights.ndim != 3:
+        return
+    inputs = "R, G, B" if weights.shape[0] == 3 else "input channel"
+    st.caption(f"Filter of channel {channel}")
+    st.plotly_chart(
+        filter_picture(np.asarray(weights, np.float64), inputs, dark=style.dark()),
+        theme=None,
+        key="filter",
+        config={"displayModeBar": False},
+        alt=f"The weights of channel {channel}'s filter",
+    )
+
+
+def _maps(shown: Shown, layer: Layer, channel: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="map_controls"):
+        with st.container(width=300):
+            row = picked_row(keys.MAPS_OF, "Maps of", shown.rows, "Whose feature maps are drawn.")
+        scale = choice(
+            keys.MAPS_SCALE,
+            "Scale",
+            {"method": "A method's own", "all": "One for all"},
+            "Which maps share black and white: those of one method in both lights, or all.",
+        )
+    planes: dict[tuple[str, str], np.ndarray] = {}
+    for column in shown.columns:
+        for light, value in shown.lights.items():
+            plane = _plane(shown, layer, channel, column, value, row)
+            if plane.ndim != 2:
+                st.caption("This layer's output has no rows and columns to draw as maps.")
+                return
+            planes[column.name, light] = plane
+    extents = [
+        Extent(column, float(plane.min()), float(plane.max()), (-3.0, 3.0))
+        for (column, _), plane in planes.items()
+    ]
+    seen = dict(zip(planes, windows(extents, "stretch", scale), strict=True))
+    heads = [
+        viewer.Column(column.name, _short(column), METHOD_COLOURS.get(column.name, "#7a7a7a"))
+        for column in shown.columns
+    ]
+    rows, cells = [], {}
+    for at, (light, value) in enumerate(shown.lights.items()):
+        picture = lit_copy(row.image, value, NETWORK_COPY)
+        side = shown.network.input
+        view = image_of(centre_view(picture.pixels, side.height, side.width), picture.value_range)
+        height, width = planes[shown.columns[0].name, light].shape
+        title = row.title + _in_light(shown, light)
+        rows.append(plane_row(f"{at}", title, view, height, width))
+        for column in shown.columns:
+            place = (column.name, light)
+            cells[f"{at}", column.name] = plane_cell(planes[place], seen[place])
+    with st.container(key="grid"):
+        viewer.show(heads, rows, cells, display_label=describe("stretch", scale), key="layer_maps")
+    st.caption(
+        f"Pre-activations of channel {channel}, before the activation function. “Before” reads "
+        "the image's grey level at that place."
+    )
+
+
+def _plane(
+    shown: Shown, layer: Layer, channel: int, column: Column, light: Light, row: Row
+) -> np.ndarray:
+    """One channel of the layer on one image: a map, or a single number where it has no places."""
+    assert column.fitted is not None
+    fitted, side = column.fitted, shown.network.input
+
+    def build() -> np.ndarray:
+        values = fed(row.image, light, fitted, side.height, side.width)
+        out = shown.network.run(values[np.newaxis], [layer.tap])[layer.tap]
+        return np.moveaxis(out, layer.axis, 1)[0, channel - 1].copy()
+
+    key = ("map", shown.chosen.key, layer.tap, channel, row.image.digest, light, name_of(fitted))
+    return remembered(key, build)
+
+
+def _short(column: Column) -> str:
+    return TRAINED if column.name == TRAINED else column.method.about.short
+
+
+def _in_light(shown: Shown, light: str) -> str:
+    return f", {light}" if len(shown.lights) > 1 else ""
+
+
+# ------------------------------------------------------------------------------------- the guess
+
+
+def _guesses_section(shown: Shown) -> None:
+    first = next(iter(shown.lights))
+    held = shown.record(shown.reference, first)
+    if held is None or not held.predictions:
+        return
+    st.subheader("What the network takes the images for", anchor=False)
+    lines = ["| | " + " | ".join(plain(_short(c)) for c in shown.columns) + " |"]
+    lines.append("|---" * (len(shown.columns) + 1) + "|")
+    for at, row in enumerate(shown.rows):
+        for light in shown.lights:
+            cells = []
+            for column in shown.columns:
+                record = shown.record(column, light)
+                assert record is not None
+                cells.append(_guess(shown.network, record.predictions[at]))
+            title = row.title + _in_light(shown, light)
+            lines.append(f"| {plain(title)} | {' | '.join(cells)} |")
+    for light in shown.lights:
+        totals = []
+        for column in shown.columns:
+            record = shown.record(column, light)
+            assert record is not None
+            entropy = np.mean([one.entropy for one in record.predictions])
+            same = agreeing(record.predictions, held.predictions)
+            totals.append(f"{same} of {len(shown.rows)} as the reference; {entropy:.1f} bits")
+        title = "**All**" + (f", {plain(light)}" if len(shown.lights) > 1 else "")
+        lines.append(f"| {title} | {' | '.join(totals)} |")
+    with st.container(key="guesses_table"):
+        st.markdown("\n".join(lines))
+    st.caption(
+        "The most likely class with its probability. Entropy, in bits, says how undecided the "
+        "network is: 0 when one class has it all."
+    )
+    _top_five(shown)
+
+
+def _guess(network: Network, found: Prediction) -> str:
+    name = class_name(network, found.classes[0])
+    return f"{plain(name)} {100 * found.probabilities[0]:.0f} %"
+
+
+def class_name(network: Network, at: int) -> str:
+    return network.labels[at] if at < len(network.labels) else f"class {at}"
+
+
+def _top_five(shown: Shown) -> None:
+    options = {
+        f"{at}|{light_at}": row.title + _in_light(shown, light)
+        for at, row in enumerate(shown.rows)
+        for light_at, light in enumerate(shown.lights)
+    }
+    with st.container(width=360):
+        picked = menu(keys.GUESSES_OF, "The five first guesses for", options)
+    at, _, light_at = picked.partition("|")
+    light = list(shown.lights)[int(light_at)]
+    lines = ["| | " + " | ".join(plain(_short(c)) for c in shown.columns) + " |"]
+    lines.append("|---" * (len(shown.columns) + 1) + "|")
+    found = []
+    for column in shown.columns:
+        record = shown.record(column, light)
+        assert record is not None
+        found.append(record.predictions[int(at)])
+    for place in range(min(len(one.classes) for one in found)):
+        cells = [
+            f"{plain(class_name(shown.network, one.classes[place]))} "
+            f"{100 * one.probabilities[place]:.1f} %"
+            for one in found
+        ]
+        lines.append(f"| {place + 1} | {' | '.join(cells)} |")
+    lines.append("| entropy | " + " | ".join(f"{one.entropy:.2f} bits" for one in found) + " |")
+    with st.container(key="top_five_table"):
+        st.markdown("\n".join(lines))
