@@ -10,9 +10,19 @@ from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import keys, viewer
-from app.cached import NETWORK_COPY, fed, lit_copy, name_of, recorded, remembered
+from app.cached import (
+    NETWORK_COPY,
+    fed,
+    layer_percentiles,
+    lit_copy,
+    name_of,
+    recorded,
+    remembered,
+    together,
+)
 from app.controls import choice, menu, whole
 from app.frame import Frame, say_source
 from app.networks import Chosen, pick_network
@@ -25,14 +35,15 @@ from app.views.maps import plane_cell, plane_row
 from app.views.panels import picked_row
 from normviz.display import Extent, describe, windows
 from normviz.errors import NormvizError, ReadError
-from normviz.figures.depth import DepthLine, by_depth, filter_picture, shift_map
+from normviz.figures.depth import DepthLine, by_depth, channel_shifts, filter_picture, shift_map
 from normviz.figures.theme import METHOD_COLOURS, text_colour
 from normviz.images import image_of
 from normviz.light import Light
 from normviz.methods import METHODS
 from normviz.networks import Layer, Network, centre_view
-from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts
+from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts, shifts
 from normviz.observe.network import Feed, NetworkRecord, Prediction
+from normviz.observe.recorder import PERCENTILES
 from normviz.observe.sentences import number, percent
 
 MOST_IMAGES = 16
@@ -149,8 +160,9 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
     legend.html(_legend(shown))
     st.caption(plain(_how(shown)))
     _shift_section(shown, opened)
-    _layer_section(shown, opened)
+    table, note = _layer_section(shown, opened)
     _guesses_section(shown)
+    _exact_table(shown, opened, table, note)
 
 
 # ----------------------------------------------------------------------------------------- picks
@@ -360,19 +372,15 @@ def _shift_section(shown: Shown, opened: int) -> None:
     if not others and len(shown.lights) < 2:
         st.caption("Choose a second method to see what it moves.")
         return
-    options = {
-        f"{column.name}|{at}": shown.title(column) + _in_light(shown, light)
-        for column in shown.columns
-        for at, light in enumerate(shown.lights)
-        if (column.name, at) != (shown.reference.name, 0)
-    }
+    options = _shift_options(shown)
     with st.container(width=360):
-        picked = menu(
-            keys.SHIFT_OF, "Shift of", options, "Whose channels are held against the reference."
+        menu(
+            keys.SHIFT_OF,
+            "Shift of",
+            options,
+            "Whose channels are held against the reference, here and in the layer below.",
         )
-    name, _, at = picked.partition("|")
-    light = list(shown.lights)[int(at)]
-    column = next(column for column in shown.columns if column.name == name)
+    column, light = _shifted(shown)
     first = next(iter(shown.lights))
     held, record = shown.record(shown.reference, first), shown.record(column, light)
     if held is None or record is None:
@@ -409,6 +417,26 @@ def _shift_section(shown: Shown, opened: int) -> None:
     )
 
 
+def _shift_options(shown: Shown) -> dict[str, str]:
+    return {
+        f"{column.name}|{at}": shown.title(column) + _in_light(shown, light)
+        for column in shown.columns
+        for at, light in enumerate(shown.lights)
+        if (column.name, at) != (shown.reference.name, 0)
+    }
+
+
+def _shifted(shown: Shown) -> tuple[Column, str]:
+    """The method, and the name of the light, whose shift is looked at."""
+    options = _shift_options(shown)
+    picked = st.session_state.get(keys.SHIFT_OF.name)
+    if picked not in options:
+        picked = next(iter(options), f"{shown.reference.name}|0")
+    name, _, at = picked.partition("|")
+    column = next(column for column in shown.columns if column.name == name)
+    return column, list(shown.lights)[int(at)]
+
+
 # ------------------------------------------------------------------------------------- one layer
 
 
@@ -422,11 +450,14 @@ def _opened(shown: Shown) -> int:
     return min(max(value, 1), last) - 1
 
 
-def _layer_section(shown: Shown, opened: int) -> None:
+def _layer_section(shown: Shown, opened: int) -> tuple[DeltaGenerator, DeltaGenerator]:
+    """Draw one layer; return the places of its table and of what is said of it."""
     st.subheader("One layer", anchor=False)
     layers = shown.network.layers
     layer = layers[opened]
     channels = next(iter(shown.records.values())).layers[opened].channels
+    if (st.session_state.get(keys.DEPTH_CHANNEL.name) or 1) > channels:
+        st.session_state[keys.DEPTH_CHANNEL.name] = channels
     controls, picture = st.columns([3, 1], gap="large")
     with controls:
         with st.container(horizontal=True, vertical_alignment="bottom", key="layer_controls"):
@@ -447,10 +478,48 @@ def _layer_section(shown: Shown, opened: int) -> None:
                     "Whose filter and maps are shown.",
                 )
         st.markdown(plain(_layer_sentence(shown, opened)))
+        _channels_chart(shown, opened, channel)
     with picture:
         _filter(layer, channel)
-    _layer_table(shown, opened)
+    with st.container(key="layer_table"):
+        table = st.empty()
+    table.markdown(_layer_table(shown, opened, {}))
+    note = st.empty()
+    note.caption(_NEARLY)
     _maps(shown, layer, channel)
+    return table, note
+
+
+def _channels_chart(shown: Shown, opened: int, channel: int) -> None:
+    """The shift of each channel of the layer; a click opens the channel."""
+    column, light = _shifted(shown)
+    held, record = (
+        shown.record(shown.reference, next(iter(shown.lights))),
+        shown.record(column, light),
+    )
+    if held is None or record is None or record is held:
+        return
+    st.plotly_chart(
+        channel_shifts(
+            shifts(record.layers[opened], held.layers[opened]),
+            colour_of(column),
+            f"{_short(column)}{_in_light(shown, light)}",
+            opened=channel - 1,
+            dark=style.dark(),
+        ),
+        theme=None,
+        key="channel_shifts",
+        on_select=_clicked_channel,
+        selection_mode="points",
+        config={"displayModeBar": False},
+        alt="Shift of each channel of the layer",
+    )
+
+
+def _clicked_channel() -> None:
+    points = st.session_state["channel_shifts"].selection.points
+    if points:
+        st.session_state[keys.DEPTH_CHANNEL.name] = int(points[-1]["x"])
 
 
 def _layer_sentence(shown: Shown, opened: int) -> str:
@@ -472,7 +541,8 @@ def _layer_sentence(shown: Shown, opened: int) -> str:
     )
 
 
-def _layer_table(shown: Shown, opened: int) -> None:
+def _layer_table(shown: Shown, opened: int, exact: Mapping[str, np.ndarray]) -> str:
+    """The opened layer's numbers under each feed; ``exact`` percentiles where they are known."""
     lines = [
         "| under | min | 1 % | median | 99 % | max | mean | std | fire | dead | saturated |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -483,15 +553,38 @@ def _layer_table(shown: Shown, opened: int) -> None:
             if record is None:
                 continue
             one = record.layers[opened]
-            low, middle, high = one.percentiles((1.0, 50.0, 99.0))
+            name = feed_name(column, light, shown.lights[light])
+            found = exact[name] if name in exact else one.percentiles()
+            low, middle, high = (found[PERCENTILES.index(q)] for q in (1.0, 50.0, 99.0))
             numbers = (one.layer_low, low, middle, high, one.layer_high, one.layer_mean)
             cells = [number(float(v), one.layer_std) for v in (*numbers, one.layer_std)]
             shares = [one.layer_firing, one.layer_dead, one.layer_saturated]
             cells += ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
             title = _short(column) + _in_light(shown, light)
             lines.append(f"| {plain(title)} | {' | '.join(cells)} |")
-    with st.container(key="layer_table"):
-        st.markdown("\n".join(lines))
+    return "\n".join(lines)
+
+
+def _exact_table(shown: Shown, opened: int, place, note) -> None:
+    """Look at the opened layer once more, for exact percentiles, and draw its table anew."""
+    images = tuple(row.image.digest for row in shown.rows)
+    key = (shown.chosen.key, images)
+    feeds = [feed for feed in _feeds(shown) if feed.name in shown.records]
+    tasks = [
+        partial(layer_percentiles, shown.network, key, opened, feed, shown.records[feed.name])
+        for feed in feeds
+    ]
+    together(tasks)
+    exact = {feed.name: task() for feed, task in zip(feeds, tasks, strict=True)}
+    place.markdown(_layer_table(shown, opened, exact))
+    note.caption(_EXACT)
+
+
+_EXACT = (
+    "Every number is of all units of the layer, exact up to float32. “Dead” counts channels that "
+    "fire nowhere in these images, “saturated” units at the activation's end."
+)
+_NEARLY = _EXACT.replace("exact up to float32", "percentiles to 1/128 of their value so far")
 
 
 def _filter(layer: Layer, channel: int) -> None:

@@ -176,6 +176,46 @@ def shift_map(
     )
 
 
+def channel_shifts(
+    values: np.ndarray, colour: str, title: str, *, opened: int, dark: bool
+) -> go.Figure:
+    """Draw the shift of each channel of a layer, in stds of the reference; ``opened`` is marked."""
+    numbers = list(range(1, len(values) + 1))
+    mark = {"size": 12, "symbol": "circle-open", "color": text_colour(dark), "line": {"width": 2}}
+    return go.Figure(
+        {
+            "data": [
+                {
+                    "type": "scatter",
+                    "x": numbers,
+                    "y": values,
+                    "mode": "markers",
+                    "marker": {"size": 6, "color": colour},
+                    "hovertemplate": f"channel %{{x}}: {title} %{{y:.2f}} stds<extra></extra>",
+                },
+                {
+                    "type": "scatter",
+                    "x": [opened + 1],
+                    "y": [values[opened]],
+                    "mode": "markers",
+                    "marker": mark,
+                    "hoverinfo": "skip",
+                },
+            ],
+            "layout": {
+                "template": template(dark),
+                "height": 210,
+                "margin": {"l": 58, "r": 10, "t": 6, "b": 42},
+                "xaxis": {"title": {"text": "channel"}, "range": [0, len(values) + 1]},
+                "yaxis": {"title": {"text": "shift (stds)"}},
+                "showlegend": False,
+                "clickmode": "event+select",
+                "dragmode": False,
+            },
+        }
+    )
+
+
 def filter_picture(weights: np.ndarray, inputs: str, *, dark: bool) -> go.Figure:
     """Draw one filter's weights ``(C, k, k)``: as a colour picture, a grid, or bars for 1 × 1.
 

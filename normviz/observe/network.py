@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from normviz.networks.network import Network
-from normviz.observe.recorder import LayerRecord, Recorder
+from normviz.observe.recorder import LayerRecord, Narrowed, Recorder
 
 CHUNK = 8
 """So many images go through a network in one piece of work, one after the other."""
@@ -107,6 +107,19 @@ def _chunk(network: Network, taps: Sequence[str], feed: Feed, start: int) -> Net
         predictions.extend(predictions_of(found[network.output]))
     layers = tuple(recorder.record() for recorder in recorders)
     return NetworkRecord(feed.name, stop - start, layers, tuple(predictions))
+
+
+def exact_percentiles(network: Network, at: int, feed: Feed, record: NetworkRecord) -> np.ndarray:
+    """The exact percentiles (:data:`PERCENTILES`) of layer ``at`` under a feed, by a second look.
+
+    ``record`` is the finished one of the same feed.
+    """
+    layer, known = network.layers[at], record.layers[at]
+    narrowed = Narrowed.around(known)
+    for index in range(feed.count):
+        values = network.run(feed.image(index)[np.newaxis], [layer.tap])[layer.tap]
+        narrowed = narrowed.look(values)
+    return narrowed.percentiles(known.units * known.channels)
 
 
 def predictions_of(output: np.ndarray) -> list[Prediction]:

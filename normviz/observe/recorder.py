@@ -264,16 +264,9 @@ class Narrowed:
         upper = _upper(flat)
         held = np.zeros(65536, bool)
         held[_raw_of(self.wanted)] = True
-        found, counts = np.unique(flat[held[upper]], return_counts=True)
-        return self._with(found, counts)
-
-    def merge(self, other: Narrowed) -> Narrowed:
-        """Return what both have seen; they began from the same record."""
-        return self._with(other.values, other.counts)
-
-    def _with(self, found: np.ndarray, counts: np.ndarray) -> Narrowed:
-        values, summed = _merged(self.values, self.counts, found, counts)
-        return Narrowed(self.ranks, self.wanted, self.below, values, summed)
+        found, seen = np.unique(flat[held[upper]], return_counts=True)
+        every, counts = _merged(self.values, self.counts, found, seen)
+        return Narrowed(self.ranks, self.wanted, self.below, every, counts)
 
     def percentiles(self, total: int, qs: Sequence[float] = PERCENTILES) -> np.ndarray:
         """The exact percentiles of ``total`` values, as ``numpy.percentile`` interpolates."""
