@@ -229,7 +229,7 @@ def filter_picture(weights: np.ndarray, inputs: str, *, dark: bool) -> go.Figure
     }
     if height * width == 1:
         flat = weights[:, 0, 0]
-        order = np.argsort(-np.abs(flat))[:20]
+        order = np.argsort(-np.abs(flat), kind="stable")[:20]
         data: dict = {
             "type": "bar",
             "x": [f"{at + 1}" for at in order],
