@@ -83,4 +83,4 @@ def test_filters_are_pictures_grids_or_bars(dark):
     assert grid.type == "heatmap" and grid.zmin == -grid.zmax
     weights = np.array([0.1, -3.0, 2.0])[:, np.newaxis, np.newaxis]
     (bars,) = filter_picture(np.repeat(weights, 2, 0), "input channel", dark=dark).data
-    assert bars.type == "bar" and list(bars.x)[:2] == ["3", "4"] and list(bars.y)[0] == -3.0
+    assert bars.type == "bar" and list(bars.x)[:2] == ["3", "4"] and bars.y[0] == -3.0
