@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from html import escape
 
 import numpy as np
 import streamlit as st
@@ -33,6 +34,7 @@ from app.views import style
 from app.views.compare import NONE_READABLE
 from app.views.maps import plane_cell, plane_row
 from app.views.panels import picked_row
+from app.views.table import table_html
 from normviz.display import Extent, describe, windows
 from normviz.errors import NormvizError, ReadError
 from normviz.figures.depth import DepthLine, by_depth, channel_shifts, filter_picture, shift_map
@@ -333,7 +335,7 @@ def _legend(shown: Shown) -> str:
         thick = 3 if column.name == shown.reference.name else 2
         entries.append(
             f'<span class="nv-key"><i style="border-top:{thick}px solid {colour_of(column)}"></i>'
-            f"{plain_html(shown.title(column))}</span>"
+            f"{escape(shown.title(column))}</span>"
         )
     if len(shown.lights) > 1:
         first, second = shown.lights
@@ -341,13 +343,9 @@ def _legend(shown: Shown) -> str:
         for light, dash in ((first, "solid"), (second, "dotted")):
             entries.append(
                 f'<span class="nv-key"><i style="border-top:2px {dash} {grey}"></i>'
-                f"{plain_html(light)}</span>"
+                f"{escape(light)}</span>"
             )
     return f'<div class="nv-keys">{"".join(entries)}</div>'
-
-
-def plain_html(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _how(shown: Shown) -> str:
@@ -483,7 +481,7 @@ def _layer_section(shown: Shown, opened: int) -> tuple[DeltaGenerator, DeltaGene
         _filter(layer, channel)
     with st.container(key="layer_table"):
         table = st.empty()
-    table.markdown(_layer_table(shown, opened, {}))
+    table.html(_layer_table(shown, opened, {}))
     note = st.empty()
     note.caption(_NEARLY)
     _maps(shown, layer, channel)
@@ -543,10 +541,8 @@ def _layer_sentence(shown: Shown, opened: int) -> str:
 
 def _layer_table(shown: Shown, opened: int, exact: Mapping[str, np.ndarray]) -> str:
     """The opened layer's numbers under each feed; ``exact`` percentiles where they are known."""
-    lines = [
-        "| under | min | 1 % | median | 99 % | max | mean | std | fire | dead | saturated |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    head = ["under", "min", "1 %", "median", "99 %", "max", "mean", "std"]
+    rows = []
     for column in shown.columns:
         for light in shown.lights:
             record = shown.record(column, light)
@@ -560,9 +556,8 @@ def _layer_table(shown: Shown, opened: int, exact: Mapping[str, np.ndarray]) -> 
             cells = [number(float(v), one.layer_std) for v in (*numbers, one.layer_std)]
             shares = [one.layer_firing, one.layer_dead, one.layer_saturated]
             cells += ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
-            title = _short(column) + _in_light(shown, light)
-            lines.append(f"| {plain(title)} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append([_short(column) + _in_light(shown, light), *cells])
+    return table_html([*head, "fire", "dead", "saturated"], rows, "The layer's numbers")
 
 
 def _exact_table(shown: Shown, opened: int, place, note) -> None:
@@ -576,7 +571,7 @@ def _exact_table(shown: Shown, opened: int, place, note) -> None:
     ]
     together(tasks)
     exact = {feed.name: task() for feed, task in zip(feeds, tasks, strict=True)}
-    place.markdown(_layer_table(shown, opened, exact))
+    place.html(_layer_table(shown, opened, exact))
     note.caption(_EXACT)
 
 
@@ -687,8 +682,8 @@ def _guesses_section(shown: Shown) -> None:
     if held is None or not held.predictions:
         return
     st.subheader("What the network takes the images for", anchor=False)
-    lines = ["| | " + " | ".join(plain(_short(c)) for c in shown.columns) + " |"]
-    lines.append("|---" * (len(shown.columns) + 1) + "|")
+    head = ["image", *map(_short, shown.columns)]
+    rows = []
     for at, row in enumerate(shown.rows):
         for light in shown.lights:
             cells = []
@@ -696,8 +691,7 @@ def _guesses_section(shown: Shown) -> None:
                 record = shown.record(column, light)
                 assert record is not None
                 cells.append(_guess(shown.network, record.predictions[at]))
-            title = row.title + _in_light(shown, light)
-            lines.append(f"| {plain(title)} | {' | '.join(cells)} |")
+            rows.append([row.title + _in_light(shown, light), *cells])
     for light in shown.lights:
         totals = []
         for column in shown.columns:
@@ -706,10 +700,9 @@ def _guesses_section(shown: Shown) -> None:
             entropy = np.mean([one.entropy for one in record.predictions])
             same = agreeing(record.predictions, held.predictions)
             totals.append(f"{same} of {len(shown.rows)} as the reference; {entropy:.1f} bits")
-        title = "**All**" + (f", {plain(light)}" if len(shown.lights) > 1 else "")
-        lines.append(f"| {title} | {' | '.join(totals)} |")
+        rows.append([f"all{_in_light(shown, light)}", *totals])
     with st.container(key="guesses_table"):
-        st.markdown("\n".join(lines))
+        st.html(table_html(head, rows, "First guesses", numbers=False))
     st.caption(
         "The most likely class with its probability. Entropy, in bits, says how undecided the "
         "network is: 0 when one class has it all."
@@ -719,7 +712,7 @@ def _guesses_section(shown: Shown) -> None:
 
 def _guess(network: Network, found: Prediction) -> str:
     name = class_name(network, found.classes[0])
-    return f"{plain(name)} {100 * found.probabilities[0]:.0f} %"
+    return f"{name} {100 * found.probabilities[0]:.0f} %"
 
 
 def class_name(network: Network, at: int) -> str:
@@ -734,22 +727,22 @@ def _top_five(shown: Shown) -> None:
     }
     with st.container(width=360):
         picked = menu(keys.GUESSES_OF, "The five first guesses for", options)
-    at, _, light_at = picked.partition("|")
+    image, _, light_at = picked.partition("|")
     light = list(shown.lights)[int(light_at)]
-    lines = ["| | " + " | ".join(plain(_short(c)) for c in shown.columns) + " |"]
-    lines.append("|---" * (len(shown.columns) + 1) + "|")
     found = []
     for column in shown.columns:
         record = shown.record(column, light)
         assert record is not None
-        found.append(record.predictions[int(at)])
-    for place in range(min(len(one.classes) for one in found)):
-        cells = [
-            f"{plain(class_name(shown.network, one.classes[place]))} "
-            f"{100 * one.probabilities[place]:.1f} %"
+        found.append(record.predictions[int(image)])
+    rows = [
+        [f"{at + 1}"]
+        + [
+            f"{class_name(shown.network, one.classes[at])} {100 * one.probabilities[at]:.1f} %"
             for one in found
         ]
-        lines.append(f"| {place + 1} | {' | '.join(cells)} |")
-    lines.append("| entropy | " + " | ".join(f"{one.entropy:.2f} bits" for one in found) + " |")
+        for at in range(min(len(one.classes) for one in found))
+    ]
+    rows.append(["entropy", *(f"{one.entropy:.2f} bits" for one in found)])
     with st.container(key="top_five_table"):
-        st.markdown("\n".join(lines))
+        head = ["guess", *map(_short, shown.columns)]
+        st.html(table_html(head, rows, "The five first guesses", numbers=False))

@@ -35,8 +35,15 @@ _CSS = """<style>
 .nv-keys { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 0.88rem; }
 .nv-key { display: inline-flex; align-items: center; gap: 7px; }
 .nv-key i { width: 22px; height: 0; }
-.st-key-layer_table :is(th, td):not(:first-child) { white-space: nowrap; }
-.st-key-layer_table, .st-key-guesses_table, .st-key-top_five_table { overflow-x: auto; }
+.nv-table { overflow-x: auto; }
+.nv-table table { border-collapse: collapse; font-size: 0.9rem; line-height: 1.35; }
+.nv-table :is(th, td) { padding: 5px 14px 5px 0; text-align: left; vertical-align: top; }
+.nv-table tbody tr { border-top: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
+.nv-table th { font-weight: 500; }
+.nv-table thead th { font-weight: 600; }
+.nv-numbers :is(th, td):not(:first-child) { text-align: right; white-space: nowrap; }
+.nv-numbers tbody th { white-space: nowrap; }
+.nv-words :is(th, td) { min-width: 92px; max-width: 220px; }
 .stMainBlockContainer table { font-variant-numeric: tabular-nums; }
 /* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 everywhere. */
 .stCode .token.token { color: color-mix(in srgb, #1c83e1 60%, currentColor); }
