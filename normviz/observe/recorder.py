@@ -133,17 +133,25 @@ class LayerRecord:
         return float(self.dead.mean())
 
     def percentiles(self, qs: Sequence[float] = PERCENTILES) -> np.ndarray:
-        """Percentiles of the whole layer, each within 1/128 of itself (linear interpolation)."""
-        reached = np.cumsum(self.counts)
-        place = np.asarray(qs, np.float64) / 100 * (reached[-1] - 1)
-        at = np.searchsorted(reached, place, side="right")
-        before = reached[at] - self.counts[at]
-        # Values of one key are taken as evenly spread between its ends.
-        share = (place - before + 0.5) / self.counts[at]
-        first, last = value_of(self.keys[at], 0), value_of(self.keys[at], 0xFFFF)
+        """Percentiles of the whole layer, as ``numpy.percentile`` interpolates between units.
+
+        Each of the two units between which it lies is known to within 1/128 of itself.
+        """
+        place = np.asarray(qs, np.float64) / 100 * (self.counts.sum() - 1)
+        below, above = self._unit(np.floor(place)), self._unit(np.ceil(place))
         with np.errstate(invalid="ignore"):  # ∞ − ∞
-            found = np.where(first == last, first, first + np.minimum(share, 1.0) * (last - first))
-        found[place == 0], found[place == reached[-1] - 1] = self.layer_low, self.layer_high
+            return np.where(below == above, below, below + place % 1 * (above - below))
+
+    def _unit(self, rank: np.ndarray) -> np.ndarray:
+        """About the unit of a rank (from 0); the first and the last exactly."""
+        reached = np.cumsum(self.counts)
+        at = np.searchsorted(reached, rank, side="right")
+        # Values of one key are taken as evenly spread between its ends.
+        share = (rank - (reached[at] - self.counts[at]) + 0.5) / self.counts[at]
+        first, last = value_of(self.keys[at], 0), value_of(self.keys[at], 0xFFFF)
+        with np.errstate(invalid="ignore"):
+            found = np.where(first == last, first, first + share * (last - first))
+        found[rank == 0], found[rank == reached[-1] - 1] = self.layer_low, self.layer_high
         return np.clip(found, self.layer_low, self.layer_high)
 
 

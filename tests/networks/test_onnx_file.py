@@ -74,6 +74,14 @@ def test_a_truncated_file_is_refused(cut):
         assert f"cut off or damaged: its {cut} bytes" in said
 
 
+def test_a_file_cut_behind_its_graph_is_refused():
+    # What is left can be read, and lacks only the version of the operators.
+    model = small()
+    del model.opset_import[:]
+    assert MODEL.startswith(written(model))
+    assert "cut off or damaged" in refused(written(model))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
 def test_random_bytes_are_refused_in_words(data):
