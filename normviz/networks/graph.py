@@ -39,6 +39,7 @@ ACTIVATIONS = {
     "Mish": "Mish",
     "Softmax": "Softmax",
 }
+NORMALIZATIONS = {"InstanceNormalization": "InstanceNorm", "GroupNormalization": "GroupNorm"}
 _ALIASES = ("Identity", "Dropout")
 
 
@@ -92,7 +93,8 @@ class Layer:
 
     ``tap`` is the tensor of its pre-activations: what its activation receives, after the batch
     normalization. Channels lie on ``axis``. ``saturation`` is where the activation stops growing.
-    ``weights`` are as stored: (F, C / groups, k, k) for a convolution.
+    ``weights`` are as stored: (F, C / groups, k, k) for a convolution. ``normalization`` names one
+    without stored statistics that stands in the place of a batch normalization.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Layer:
     batch_norm: BatchNorm | None = None
     activation: str | None = None
     saturation: float | None = None
+    normalization: str | None = None
 
     @property
     def kind(self) -> str:
@@ -115,6 +118,8 @@ class Layer:
             parts.append(self.operator)
         if self.batch_norm is not None:
             parts.append("BatchNorm")
+        if self.normalization:
+            parts.append(self.normalization)
         if self.activation:
             parts.append(self.activation)
         return ", ".join(parts)
@@ -248,14 +253,54 @@ class Graph:
             if len(known) == 1 and known[0].ndim <= 1:
                 bias, tap = known[0], taker.output[0]
                 taker = self.only_taker(tap)
-        norm = None
+        norm = normalization = None
         if taker is not None and taker.op_type == "BatchNormalization":
             norm = self._batch_norm(taker)
             tap = norm.after if norm else tap
+        else:
+            normalization, tap = self._other_norm(tap)
         activation, saturation = self._activation(tap)
         axis = -1 if node.op_type == "MatMul" else 1
         title = _title(node.input[1], node)
-        return Layer(title, node.op_type, tap, axis, weights, bias, norm, activation, saturation)
+        return Layer(
+            title,
+            node.op_type,
+            tap,
+            axis,
+            weights,
+            bias,
+            norm,
+            activation,
+            saturation,
+            normalization,
+        )
+
+    def _other_norm(self, tensor: str) -> tuple[str | None, str]:
+        """An instance, group or layer normalization of a tensor, and the tensor that it gives.
+
+        It is one operator, or an InstanceNormalization of groups between two Reshapes, with γ and β
+        behind them.
+        """
+        node = self.only_taker(tensor)
+        if node is None or node.op_type != "Reshape":
+            if node is not None and node.op_type in NORMALIZATIONS:
+                return NORMALIZATIONS[node.op_type], node.output[0]
+            return None, tensor
+        node = self.only_taker(node.output[0])
+        back = self.only_taker(node.output[0]) if node is not None else None
+        if node is None or back is None:
+            return None, tensor
+        if (node.op_type, back.op_type) != ("InstanceNormalization", "Reshape"):
+            return None, tensor
+        scale, after = self.constant(node.input[1]), back.output[0]
+        for operator in ("Mul", "Add"):
+            taker = self.only_taker(after)
+            if taker is not None and taker.op_type == operator:
+                if all(self.constant(name) is None for name in taker.input):
+                    break
+                after = taker.output[0]
+        alone = scale is not None and scale.size == 1
+        return "LayerNorm" if alone else "GroupNorm", after
 
     def _batch_norm(self, node: NodeProto) -> BatchNorm | None:
         numbers = [self.constant(name) for name in node.input[1:5]]

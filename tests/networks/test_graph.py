@@ -154,6 +154,49 @@ def test_a_product_of_two_computed_tensors_is_no_layer():
     assert graph_of([node("MatMul", "x x", "y")]).layers == ()
 
 
+GROUPED = [
+    node("Conv", "x w", "a"),
+    node("Reshape", "a rows", "s"),
+    node("InstanceNormalization", "s one zero", "i"),
+    node("Reshape", "i maps", "r"),
+    node("Mul", "r g", "m"),
+    node("Add", "m b", "n"),
+    node("Relu", "n", "y"),
+]
+
+
+@pytest.mark.parametrize(("groups", "name"), [(2, "GroupNorm"), (1, "LayerNorm")])
+def test_a_group_normalization_written_out_is_one(groups, name):
+    arrays = {
+        **W,
+        "rows": np.array([0, groups, -1]),
+        "maps": np.array([0, 4, 6, 6]),
+        "one": np.ones(groups, np.float32),
+        "zero": np.zeros(groups, np.float32),
+        "g": np.ones((4, 1, 1), np.float32),
+        "b": np.ones((4, 1, 1), np.float32),
+    }
+    layer = only(graph_of(GROUPED, arrays))
+    assert (layer.tap, layer.kind) == ("n", f"Conv 3×3, {name}, ReLU")
+    assert (layer.normalization, layer.batch_norm) == (name, None)
+    # Without γ and β; with a sum that comes from elsewhere; with something else inside.
+    plain = only(graph_of([*GROUPED[:4], node("Relu", "r", "y")], arrays))
+    assert (plain.tap, plain.kind) == ("r", f"Conv 3×3, {name}, ReLU")
+    skip = only(graph_of([*GROUPED[:4], node("Add", "r a2", "y")], arrays))
+    assert (skip.tap, skip.normalization) == ("r", name)
+    other = only(graph_of([*GROUPED[:2], node("Abs", "s", "i"), *GROUPED[3:]], arrays))
+    assert (other.tap, other.normalization) == ("a", None)
+
+
+@pytest.mark.parametrize(
+    ("operator", "name"),
+    [("InstanceNormalization", "InstanceNorm"), ("GroupNormalization", "GroupNorm")],
+)
+def test_normalizations_without_stored_statistics_are_part_of_their_layer(operator, name):
+    layer = only(graph_of([node("Conv", "x w", "a"), node(operator, "a g b", "y")], {**W, **NORMS}))
+    assert (layer.tap, layer.kind) == ("y", f"Conv 3×3, {name}")
+
+
 def test_weights_stored_smaller_are_widened():
     half, levels = filters().astype(np.float16), np.arange(-54, 54, dtype=np.int8)
     nodes = [

@@ -97,6 +97,21 @@ def test_nobody_runs_far_ahead_of_who_takes_the_records():
     assert threading.active_count() < 10
 
 
+def test_closed_it_stops_after_the_images_under_way():
+    asked: list[int] = []
+
+    def image(index: int) -> np.ndarray:
+        asked.append(index)
+        time.sleep(0.02)
+        return IMAGES[0]
+
+    records = record_network(NET, [Feed("a", 1000, image)], 2)
+    next(records)
+    before = len(asked)
+    records.close()
+    assert len(asked) <= before + 2
+
+
 def test_memory_does_not_grow_with_the_number_of_images():
     def peak(count: int) -> int:
         tracemalloc.start()
