@@ -13,11 +13,14 @@ import numpy as np
 from normviz.errors import ReadError
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto
+    from onnx import ModelProto, NodeProto, TensorProto
 
 LAYOUTS = ("NCHW", "NHWC")
 DTYPES = {1: "float32", 2: "uint8", 10: "float16", 11: "float64"}
 """ONNX's numbers of the input types that images can be fed as."""
+
+MOST_PIXELS = 4096 * 4096
+"""Of one fixed batch: images are scaled to what the input says, so a wrong size costs memory."""
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 ACTIVATIONS = {
@@ -36,6 +39,7 @@ ACTIVATIONS = {
     "Mish": "Mish",
     "Softmax": "Softmax",
 }
+NORMALIZATIONS = {"InstanceNormalization": "InstanceNorm", "GroupNormalization": "GroupNorm"}
 _ALIASES = ("Identity", "Dropout")
 
 
@@ -89,7 +93,8 @@ class Layer:
 
     ``tap`` is the tensor of its pre-activations: what its activation receives, after the batch
     normalization. Channels lie on ``axis``. ``saturation`` is where the activation stops growing.
-    ``weights`` are as stored: (F, C / groups, k, k) for a convolution.
+    ``weights`` are as stored: (F, C / groups, k, k) for a convolution. ``normalization`` names one
+    without stored statistics that stands in the place of a batch normalization.
     """
 
     name: str
@@ -101,6 +106,7 @@ class Layer:
     batch_norm: BatchNorm | None = None
     activation: str | None = None
     saturation: float | None = None
+    normalization: str | None = None
 
     @property
     def kind(self) -> str:
@@ -112,6 +118,8 @@ class Layer:
             parts.append(self.operator)
         if self.batch_norm is not None:
             parts.append("BatchNorm")
+        if self.normalization:
+            parts.append(self.normalization)
         if self.activation:
             parts.append(self.activation)
         return ", ".join(parts)
@@ -145,17 +153,18 @@ class Graph:
         return tensor
 
     def constant(self, tensor: str) -> np.ndarray | None:
-        """Return the stored array of a tensor, or None when it is computed."""
-        from onnx import numpy_helper
+        """Return the stored array of a tensor, or None when it is computed.
 
+        Raises :class:`ReadError` for one whose bytes do not fill its shape.
+        """
         tensor = self.resolved(tensor)
         if tensor in self._stored:
-            return numpy_helper.to_array(self._stored[tensor])
+            return self._array(self._stored[tensor])
         node = self.made_by.get(tensor)
         if node is not None and node.op_type == "Constant":
             for attribute in node.attribute:
                 if attribute.name == "value":
-                    return numpy_helper.to_array(attribute.t)
+                    return self._array(attribute.t)
                 if attribute.name in ("value_float", "value_int"):
                     return np.array(attribute.f if attribute.name == "value_float" else attribute.i)
                 if attribute.name in ("value_floats", "value_ints"):
@@ -163,6 +172,16 @@ class Graph:
         if node is not None and node.op_type in ("Cast", "DequantizeLinear"):
             return self._converted(node)
         return None
+
+    def _array(self, tensor: TensorProto) -> np.ndarray:
+        from onnx import numpy_helper
+
+        try:
+            return numpy_helper.to_array(tensor)
+        except (ValueError, KeyError, TypeError):
+            raise ReadError(
+                self.name, f"its stored array {tensor.name} is damaged", "Export it again"
+            ) from None
 
     def _converted(self, node: NodeProto) -> np.ndarray | None:
         """Weights that are stored smaller and widened in the graph: as float16, or as levels."""
@@ -234,14 +253,54 @@ class Graph:
             if len(known) == 1 and known[0].ndim <= 1:
                 bias, tap = known[0], taker.output[0]
                 taker = self.only_taker(tap)
-        norm = None
+        norm = normalization = None
         if taker is not None and taker.op_type == "BatchNormalization":
             norm = self._batch_norm(taker)
             tap = norm.after if norm else tap
+        else:
+            normalization, tap = self._other_norm(tap)
         activation, saturation = self._activation(tap)
         axis = -1 if node.op_type == "MatMul" else 1
         title = _title(node.input[1], node)
-        return Layer(title, node.op_type, tap, axis, weights, bias, norm, activation, saturation)
+        return Layer(
+            title,
+            node.op_type,
+            tap,
+            axis,
+            weights,
+            bias,
+            norm,
+            activation,
+            saturation,
+            normalization,
+        )
+
+    def _other_norm(self, tensor: str) -> tuple[str | None, str]:
+        """An instance, group or layer normalization of a tensor, and the tensor that it gives.
+
+        It is one operator, or an InstanceNormalization of groups between two Reshapes, with γ and β
+        behind them.
+        """
+        node = self.only_taker(tensor)
+        if node is None or node.op_type != "Reshape":
+            if node is not None and node.op_type in NORMALIZATIONS:
+                return NORMALIZATIONS[node.op_type], node.output[0]
+            return None, tensor
+        node = self.only_taker(node.output[0])
+        back = self.only_taker(node.output[0]) if node is not None else None
+        if node is None or back is None:
+            return None, tensor
+        if (node.op_type, back.op_type) != ("InstanceNormalization", "Reshape"):
+            return None, tensor
+        scale, after = self.constant(node.input[1]), back.output[0]
+        for operator in ("Mul", "Add"):
+            taker = self.only_taker(after)
+            if taker is not None and taker.op_type == operator:
+                if all(self.constant(name) is None for name in taker.input):
+                    break
+                after = taker.output[0]
+        alone = scale is not None and scale.size == 1
+        return "LayerNorm" if alone else "GroupNorm", after
 
     def _batch_norm(self, node: NodeProto) -> BatchNorm | None:
         numbers = [self.constant(name) for name in node.input[1:5]]
@@ -265,8 +324,8 @@ class Graph:
                 return "SiLU", None
             return ACTIVATIONS[node.op_type], None
         low, high = clip_bounds(self, node)
-        if low == 0 and high is not None:
-            return f"ReLU{high:g}", high
+        if low == 0:
+            return ("ReLU", None) if high is None else (f"ReLU{high:g}", high)
         return "Clip", high
 
 
@@ -277,8 +336,9 @@ def clip_bounds(graph: Graph, node: NodeProto) -> tuple[float | None, float | No
         value = attribute(node, name, None)
         if value is None and len(node.input) > place and node.input[place]:
             stored = graph.constant(node.input[place])
-            value = None if stored is None else float(stored)
-        bounds.append(value)
+            value = stored.item() if stored is not None and stored.size == 1 else None
+        # Left open before opset 11, a bound is the largest float32.
+        bounds.append(None if value is None or abs(value) > 3e38 else float(value))
     return bounds[0], bounds[1]
 
 
@@ -319,10 +379,10 @@ def image_input(
     if tensor.elem_type not in DTYPES:
         from onnx import TensorProto
 
-        kind = TensorProto.DataType.Name(tensor.elem_type).lower() if tensor.elem_type else "none"
+        kinds = {number: kind.lower() for kind, number in TensorProto.DataType.items()}
         raise ReadError(
             name,
-            f"its input {entry.name} holds {kind} values",
+            f"its input {entry.name} holds {kinds.get(tensor.elem_type, 'unknown')} values",
             "Images are fed as float32, float16, float64 or uint8",
         )
     dims = [dim.dim_value if dim.dim_value > 0 else None for dim in tensor.shape.dim]
@@ -358,6 +418,13 @@ def image_input(
             "its input takes images of any size, and the file does not say which it was trained on",
             "Give the size, for example 224",
         )
+    if (dims[0] or 1) * height * width > MOST_PIXELS:
+        raise ReadError(
+            name,
+            f"its input takes {dims[0] or 1} × {height} × {width} pixels at once, more than "
+            f"{MOST_PIXELS / 1e6:.0f} million",
+            "Export it for one image of fewer pixels",
+        )
     return ImageInput(entry.name, found, channels, height, width, DTYPES[tensor.elem_type], dims[0])
 
 
@@ -367,7 +434,7 @@ def _layout(graph: Graph, tensor: str, dims: list[int | None], hint: str | None)
         for layout, channels in (("NCHW", dims[1]), ("NHWC", dims[3]))
         if channels in (None, 1, 3)
     ]
-    first = [node for node in graph.taken_by.get(tensor, [])]
+    first = graph.taken_by.get(tensor, [])
     if hint is not None and hint not in possible and possible:
         raise ReadError(
             graph.name, f"its input has the layout {possible[0]}, not {hint}", "Leave it out"
@@ -376,6 +443,9 @@ def _layout(graph: Graph, tensor: str, dims: list[int | None], hint: str | None)
         return hint
     if len(possible) == 1:
         return possible[0]
+    if (dims[1] is None) != (dims[3] is None):
+        # A number of channels is stated, sides are left open.
+        return "NHWC" if dims[1] is None else "NCHW"
     # A convolution takes channels first; TensorFlow's exports turn NHWC round at once.
     if any(node.op_type == "Conv" for node in first):
         return "NCHW"
@@ -401,7 +471,9 @@ def _channels(graph: Graph) -> int | None:
     for node in graph.nodes:
         if node.op_type == "Conv":
             weights = graph.constant(node.input[1])
-            return None if weights is None else weights.shape[1] * attribute(node, "group", 1)
+            if weights is None or weights.ndim < 2:
+                return None
+            return weights.shape[1] * attribute(node, "group", 1)
     return None
 
 

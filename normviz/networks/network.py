@@ -64,10 +64,11 @@ class Network:
         Raises :class:`ShapeError` for images of another size than the input's.
         """
         wanted = (self.input.height, self.input.width)
-        if values.ndim != 4 or values.shape[1:3] != wanted or values.shape[3] not in (1, 3):
+        shape = values.shape
+        if len(shape) != 4 or not shape[0] or shape[1:3] != wanted or shape[3] not in (1, 3):
             raise ShapeError(
-                f"{self.name} takes images (N, {wanted[0]}, {wanted[1]}, 1 or 3); got shape "
-                f"{values.shape}."
+                f"{self.name} takes one or more images (N, {wanted[0]}, {wanted[1]}, 1 or 3); got "
+                f"shape {shape}."
             )
         if values.shape[3] != self.input.channels:
             if self.input.channels == 3:
@@ -89,7 +90,8 @@ class Network:
         Raises :class:`ReadError` when ONNX Runtime cannot run the network, with its words.
         """
         feed = self.fed(values)
-        session = self._session(tuple(taps))
+        taps = tuple(dict.fromkeys(taps))
+        session = self._session(taps)
         fixed = self.input.batch
         try:
             if fixed is None or fixed == len(feed):
@@ -172,7 +174,9 @@ def tapped(graph: Graph, taps: Sequence[str]) -> ModelProto:
     model.ir_version = graph.model.ir_version
     model.opset_import.extend(graph.model.opset_import)
     model.graph.name = graph.model.graph.name or "graph"
-    model.graph.input.extend(graph.model.graph.input)
+    stored = {tensor.name for tensor in graph.model.graph.initializer}
+    # Old files list their stored arrays among the inputs; one that is left out would be asked for.
+    model.graph.input.extend(entry for entry in graph.model.graph.input if entry.name not in stored)
     model.graph.node.extend(node for node in graph.nodes if id(node) in kept)
     model.graph.initializer.extend(
         tensor for tensor in graph.model.graph.initializer if tensor.name in needed

@@ -5,6 +5,7 @@ Nothing of the file is run here; its graph becomes a checked ``onnx.ModelProto``
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from normviz.errors import NormvizError, ReadError
 from normviz.read.limits import Limits, size_text
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
@@ -74,8 +75,9 @@ def open_onnx(source: bytes | str | Path, name: str = "", limits: Limits | None 
         model = None
     if model is None or not model.HasField("graph") or not model.opset_import:
         raise _no_onnx(data, name)
-    if not model.graph.node:
-        raise ReadError(name, "the graph has no operators", "Export the network again")
+    if not model.graph.node or not model.graph.output:
+        missing = "output" if model.graph.node else "operators"
+        raise ReadError(name, f"the graph has no {missing}", "Export the network again")
     _load_external(model, path, name, limits)
     if model.functions:
         model = _inlined(model, name)
@@ -109,6 +111,12 @@ def _refuse_other_formats(data: bytes, name: str) -> None:
     suffix = name.lower().rpartition(".")[2]
     if not data:
         raise ReadError(name, "the file is empty", "Upload it again")
+    if data.startswith(b"version https://git-lfs"):
+        raise ReadError(
+            name,
+            "this is a pointer of Git LFS, not the file itself",
+            "Fetch it: git lfs pull, or the download button of the repository",
+        )
     if data[:4] == b"PK\x03\x04":
         if suffix == "keras":
             raise ReadError(name, "this is a Keras model, not ONNX", _KERAS)
@@ -117,7 +125,7 @@ def _refuse_other_formats(data: bytes, name: str) -> None:
             "this is a zip, as PyTorch saves models, not ONNX",
             f"In PyTorch: {KEEP_BATCH_NORM}",
         )
-    if data[:2] in (b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+    if data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         raise ReadError(
             name,
             "this is a pickle, as PyTorch saved models before 1.6, and is not opened because it "
@@ -183,7 +191,8 @@ def _load_external(model: ModelProto, path: Path | None, name: str, limits: Limi
                 f"its weights lie in another file ({location}), which is not beside it",
                 f"Put it there. {remedy}",
             )
-        limits.refuse_model_bytes(location, beside.stat().st_size)
+    # Tensors may name the same bytes again and again: what counts is what they become in memory.
+    limits.refuse_model_bytes(name, sum(_external_bytes(tensor, folder) for tensor in outside))
     try:
         onnx.load_external_data_for_model(model, str(folder))
     except (OSError, ValueError, RuntimeError, onnx.checker.ValidationError) as error:
@@ -192,9 +201,30 @@ def _load_external(model: ModelProto, path: Path | None, name: str, limits: Limi
         ) from None
 
 
+def _external_bytes(tensor: TensorProto, folder: Path) -> int:
+    stated = {item.key: item.value for item in tensor.external_data}
+    size = (folder / stated.get("location", "")).stat().st_size
+    length = stated.get("length", "")
+    return min(int(length), size) if length.isdecimal() else size
+
+
+MOST_NODES = 100_000
+"""Of a graph after its functions are written out; functions of functions can grow beyond bounds."""
+
+
 def _inlined(model: ModelProto, name: str) -> ModelProto:
     from onnx import inliner
 
+    try:
+        nodes = _nodes_written_out(model)
+    except RecursionError:
+        nodes = float("inf")
+    if nodes > MOST_NODES:
+        raise ReadError(
+            name,
+            f"its functions call each other without end, or to more than {MOST_NODES:,} operators",
+            "Export it without functions",
+        )
     try:
         return inliner.inline_local_functions(model)
     except (RuntimeError, ValueError) as error:
@@ -205,10 +235,28 @@ def _inlined(model: ModelProto, name: str) -> ModelProto:
         ) from None
 
 
+def _nodes_written_out(model: ModelProto) -> float:
+    """How many nodes the graph has without functions; infinite where one contains itself."""
+    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    sizes: dict[tuple[str, str], float] = {}
+
+    def size(key: tuple[str, str]) -> float:
+        if key not in sizes:
+            sizes[key] = float("inf")  # What is met again before it is known contains itself.
+            sizes[key] = total(bodies[key])
+        return sizes[key]
+
+    def total(nodes) -> float:
+        keys = [(node.domain, node.op_type) for node in _all_nodes(nodes)]
+        return sum(size(key) if key in bodies else 1 for key in keys)
+
+    return total(model.graph.node)
+
+
 def _refuse_operators(graph: GraphProto, name: str) -> None:
     custom: set[str] = set()
     looped: set[str] = set()
-    for node in _all_nodes(graph):
+    for node in _all_nodes(graph.node):
         if node.domain not in STANDARD_DOMAINS:
             custom.add(f"{node.domain}.{node.op_type}")
         elif node.op_type in RECURRENT:
@@ -228,14 +276,14 @@ def _refuse_operators(graph: GraphProto, name: str) -> None:
         )
 
 
-def _all_nodes(graph: GraphProto):
-    for node in graph.node:
+def _all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    for node in nodes:
         yield node
         for attribute in node.attribute:
             if attribute.HasField("g"):
-                yield from _all_nodes(attribute.g)
+                yield from _all_nodes(attribute.g.node)
             for inner in attribute.graphs:
-                yield from _all_nodes(inner)
+                yield from _all_nodes(inner.node)
 
 
 def _first_line(error: Exception) -> str:

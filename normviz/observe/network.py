@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from normviz.errors import ParameterError
 from normviz.networks.network import Network
 from normviz.observe.recorder import LayerRecord, Narrowed, Recorder
 
@@ -70,37 +74,50 @@ def record_network(
     the result does not depend on ``workers`` (threads, by default one a core, at most 4).
     Closed before its end, it stops after the images under way.
 
-    Raises what the feeds and :meth:`Network.run` raise.
+    Raises :class:`ParameterError` for two feeds of one name, and what the feeds and
+    :meth:`Network.run` raise.
     """
     taps = tuple(dict.fromkeys([*(layer.tap for layer in network.layers), network.output]))
-    work = [
+    if len({feed.name for feed in feeds}) < len(feeds):
+        raise ParameterError("Two feeds have one name; give each its own.")
+    work = (
         (feed, start)
         for start in range(0, max((feed.count for feed in feeds), default=0), CHUNK)
         for feed in feeds
         if start < feed.count
-    ]
+    )
     so_far: dict[str, NetworkRecord] = {}
     workers = workers or min(4, os.cpu_count() or 1)
+    stopped = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future[NetworkRecord]] = []
+        # Records that nobody has taken yet cost memory: no more are begun than these.
+        ahead = islice(work, 2 * workers)
+        waiting = deque(
+            pool.submit(_chunk, network, taps, feed, start, stopped) for feed, start in ahead
+        )
         try:
-            for feed, start in work:
-                waiting.append(pool.submit(_chunk, network, taps, feed, start))
             while waiting:
-                found = waiting.pop(0).result()
+                found = waiting.popleft().result()
+                for feed, start in islice(work, 1):
+                    waiting.append(pool.submit(_chunk, network, taps, feed, start, stopped))
                 before = so_far.get(found.name)
                 so_far[found.name] = found if before is None else before.merge(found)
                 yield so_far[found.name]
         finally:
+            stopped.set()
             for future in waiting:
                 future.cancel()
 
 
-def _chunk(network: Network, taps: Sequence[str], feed: Feed, start: int) -> NetworkRecord:
+def _chunk(
+    network: Network, taps: Sequence[str], feed: Feed, start: int, stopped: threading.Event
+) -> NetworkRecord:
     recorders = [Recorder(layer.axis, layer.saturation) for layer in network.layers]
     predictions: list[Prediction] = []
     stop = min(start + CHUNK, feed.count)
     for index in range(start, stop):
+        if stopped.is_set():
+            raise CancelledError
         found = network.run(feed.image(index)[np.newaxis], taps)
         for layer, recorder in zip(network.layers, recorders, strict=True):
             recorder.add(found[layer.tap])
@@ -122,25 +139,27 @@ def exact_percentiles(network: Network, at: int, feed: Feed, record: NetworkReco
     return narrowed.percentiles(known.units * known.channels)
 
 
-def predictions_of(output: np.ndarray) -> list[Prediction]:
+def predictions_of(output: object) -> list[Prediction]:
     """Read predictions from a classifier's output ``(N, classes)``: logits or probabilities.
 
     Rows that are no shares of 1 are taken for logits, of which softmax makes them. Axes of length 1
-    behind the classes are left out; any other shape gives no predictions.
+    behind the classes are left out; any other shape or type gives no predictions. Where a number is
+    NaN or infinite there are no shares: probabilities and entropy are NaN.
 
     >>> found = predictions_of(np.array([[0.0, np.log(3.0)]], np.float32))
     >>> found[0].classes, [round(p, 2) for p in found[0].probabilities], round(found[0].entropy, 3)
     ((1, 0), [0.75, 0.25], 0.811)
     """
+    if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiu":
+        return []  # Classifiers of ai.onnx.ml may give words, or a table for each image.
     if output.ndim > 2 and all(side == 1 for side in output.shape[2:]):
         output = output.reshape(output.shape[:2])
     if output.ndim != 2 or output.shape[1] < 2:
         return []
-    shares = probabilities(output)
     found = []
-    for row in shares:
+    for row in probabilities(output):
         order = np.argsort(-row, kind="stable")[:TOP]
-        some = row[row > 0]
+        some = row[row != 0]
         found.append(
             Prediction(
                 tuple(order.tolist()),
@@ -156,6 +175,7 @@ def probabilities(output: np.ndarray) -> np.ndarray:
     values = output.astype(np.float64)
     if (values >= 0).all() and np.allclose(values.sum(axis=1), 1.0, atol=1e-3):
         return values
-    values = values - values.max(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        values = values - values.max(axis=1, keepdims=True)
     raised = np.exp(values)
     return raised / raised.sum(axis=1, keepdims=True)

@@ -133,15 +133,25 @@ class LayerRecord:
         return float(self.dead.mean())
 
     def percentiles(self, qs: Sequence[float] = PERCENTILES) -> np.ndarray:
-        """Percentiles of the whole layer, each within 1/128 of itself (linear interpolation)."""
+        """Percentiles of the whole layer, as ``numpy.percentile`` interpolates between units.
+
+        Each of the two units between which it lies is known to within 1/128 of itself.
+        """
+        place = np.asarray(qs, np.float64) / 100 * (self.counts.sum() - 1)
+        below, above = self._unit(np.floor(place)), self._unit(np.ceil(place))
+        with np.errstate(invalid="ignore"):  # ∞ − ∞
+            return np.where(below == above, below, below + place % 1 * (above - below))
+
+    def _unit(self, rank: np.ndarray) -> np.ndarray:
+        """About the unit of a rank (from 0); the first and the last exactly."""
         reached = np.cumsum(self.counts)
-        place = np.asarray(qs, np.float64) / 100 * (reached[-1] - 1)
-        at = np.searchsorted(reached, place, side="right")
-        before = reached[at] - self.counts[at]
+        at = np.searchsorted(reached, rank, side="right")
         # Values of one key are taken as evenly spread between its ends.
-        share = (place - before + 0.5) / self.counts[at]
+        share = (rank - (reached[at] - self.counts[at]) + 0.5) / self.counts[at]
         first, last = value_of(self.keys[at], 0), value_of(self.keys[at], 0xFFFF)
-        found = first + np.minimum(share, 1.0) * (last - first)
+        with np.errstate(invalid="ignore"):
+            found = np.where(first == last, first, first + share * (last - first))
+        found[rank == 0], found[rank == reached[-1] - 1] = self.layer_low, self.layer_high
         return np.clip(found, self.layer_low, self.layer_high)
 
 
@@ -178,7 +188,7 @@ class Recorder:
         firing = _above(rows > 0)
         saturated = None if self._saturation is None else _above(rows >= self._saturation)
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, m2 = _mean_and_m2(rows)
+            mean, m2 = _mean_and_m2(rows, low, high)
             if self._units == 0:
                 self._low, self._high, self._mean, self._m2 = low, high, mean, m2
                 self._firing = firing
@@ -294,10 +304,15 @@ def key_of(values: np.ndarray) -> np.ndarray:
 
 
 def value_of(keys: np.ndarray, lower: int) -> np.ndarray:
-    """The float32 of a key, whose lower 16 bits are 0 (0xFFFF gives the other end of the key)."""
+    """The float32 of a key, whose lower 16 bits are 0 (0xFFFF gives the other end of the key).
+
+    Keys of infinity, and of NaN, give infinity with their sign.
+    """
     raw = _raw_of(keys).astype(np.uint32)
     # Among negative values the lower bits count the other way.
     lower_bits = np.where(raw & 0x8000, 0xFFFF - lower, lower).astype(np.uint32)
+    lower_bits[(raw & 0x7F80) == 0x7F80] = 0
+    raw = np.where((raw & 0x7F80) == 0x7F80, raw & 0xFF80, raw)
     return ((raw << 16) | lower_bits).view(np.float32).astype(np.float64)
 
 
@@ -321,7 +336,9 @@ def _above(mask: np.ndarray) -> np.ndarray:
     return sums.reshape(-1).astype(np.int64)
 
 
-def _mean_and_m2(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_m2(
+    rows: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and Σ(x − mean)² a row, by two passes in float32 whose rounding cancels."""
     n = rows.shape[1]
     ones = np.ones(n, np.float32)
@@ -330,7 +347,13 @@ def _mean_and_m2(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # What the first mean was off by, then the squares without it.
     off = (centred @ ones).astype(np.float64) / n
     squares = np.vecdot(centred, centred).astype(np.float64)
-    return near + off, np.maximum(squares - n * off**2, 0.0)
+    mean, m2 = near + off, np.maximum(squares - n * off**2, 0.0)
+    # Squares of what is beyond 1e19 or below 1e-16 do not fit into float32.
+    for row in np.flatnonzero(~np.isfinite(m2) | ((m2 < 1e-32 * n) & (low < high))):
+        exact = rows[row].astype(np.float64)
+        mean[row] = exact.mean()
+        m2[row] = np.square(exact - mean[row]).sum()
+    return mean, m2
 
 
 def _upper(flat: np.ndarray) -> np.ndarray:
