@@ -14,8 +14,9 @@ from app.text import plain
 from normviz.errors import ParameterError
 from normviz.methods import FEATURE_NORMS, METHODS, FeatureNorm, Method
 from normviz.methods.clahe import CLAHE
+from normviz.networks.stacks import Stack
 
-Kind = TypeVar("Kind", Method, FeatureNorm)
+Kind = TypeVar("Kind", Method, FeatureNorm, Stack)
 
 
 def _bound(key: Key) -> dict[str, Any]:
@@ -116,6 +117,11 @@ def configured(name: str, places: Sequence[DeltaGenerator] = ()) -> Method:
 def configured_norm(name: str, places: Sequence[DeltaGenerator] = ()) -> FeatureNorm:
     """The same for a normalization of feature maps."""
     return _configured(FEATURE_NORMS[name], name, places)
+
+
+def configured_stack() -> Stack:
+    """The random stack that its widgets hold, drawing those widgets."""
+    return _configured(Stack, "stack", ())
 
 
 def _configured(kind: type[Kind], name: str, places: Sequence[DeltaGenerator]) -> Kind:

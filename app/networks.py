@@ -1,30 +1,55 @@
-"""The visitor's choice of a network."""
+"""The visitor's choice of a network: the bundled one, a random stack, or an ONNX file."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import streamlit as st
 
 from app import keys
-from app.controls import menu
+from app.cached import remembered
+from app.controls import choice, configured_stack, menu, whole
+from app.text import plain
+from normviz.errors import NormvizError
 from normviz.networks import Network, mobilenet_v2_network
+from normviz.networks.graph import LAYOUTS, HintError
+from normviz.networks.onnx_file import open_onnx
 
-NETWORKS = {"mobilenet_v2": "MobileNetV2, trained on ImageNet"}
+NETWORKS = {
+    "mobilenet_v2": "MobileNetV2, trained on ImageNet",
+    "stack": "A random stack, as before training",
+    "upload": "My ONNX file",
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """A network, what to say of it, and the preset it was trained with where that is known."""
+    """A network, what to say of it, and the preset it was trained with where that is known.
+
+    ``of_batch`` makes the network that normalizes with the statistics of a batch ``(N, H, W, C)``,
+    for networks in which they decide.
+    """
 
     key: str
     network: Network
     words: str
     trained: str | None = None
     trained_words: str = ""
+    of_batch: Callable[[np.ndarray], Network] | None = None
 
 
 def pick_network() -> Chosen | None:
     """Draw the picker and return what is chosen, or None while something is missing."""
-    menu(keys.NETWORK, "Network", NETWORKS, "Whose layers are measured.")
+    kind = menu(keys.NETWORK, "Network", NETWORKS, "Whose layers are measured.")
+    if kind == "stack":
+        return _stack()
+    if kind == "upload":
+        return _uploaded()
     return Chosen(
         "mobilenet_v2",
         mobilenet_v2_network(),
@@ -32,3 +57,67 @@ def pick_network() -> Chosen | None:
         "imagenet",
         "ImageNet's constants",
     )
+
+
+def _stack() -> Chosen:
+    with st.popover("Its parameters", width="stretch"):
+        stack = configured_stack()
+    # The layers' names and the side are those of any normalization.
+    bare = dataclasses.replace(stack, normalization="none")
+    growth = stack.growth
+    words = (
+        ""
+        if growth is None
+        else " Averaged over random draws, the mean square of its pre-activations is "
+        f"{'the same in every layer' if growth == 1 else f'multiplied by {growth:.3g} a layer'}."
+    )
+    if stack.normalization != "batch":
+        network = remembered(("stack", stack), stack.network)
+        return Chosen(f"{stack}", network, f"{stack.title}, seed {stack.seed}.{words}")
+    return Chosen(
+        f"{stack}",
+        remembered(("stack", bare), bare.network),
+        f"{stack.title}, seed {stack.seed}; its batch is these images under one method in one "
+        "light.",
+        of_batch=stack.network,
+    )
+
+
+def _uploaded() -> Chosen | None:
+    file = st.file_uploader(
+        "ONNX file",
+        key=keys.NETWORK_FILE.name,
+        help="A network that takes one batch of images. Of other formats it is said how to export "
+        "them. It is kept in this server's memory and dropped with the session.",
+    )
+    if file is None:
+        st.caption("The network's layers are found in the file; nothing else is needed.")
+        return None
+    data = file.getvalue()
+    digest = blake2b(data, digest_size=16).hexdigest()
+    try:
+        model = remembered(("onnx", digest), lambda: open_onnx(data, file.name))
+        hints: dict[str, Any] = {}
+        while True:
+            try:
+                network = Network(model, file.name, **hints)
+                break
+            except HintError as error:
+                hints[error.asks] = _hint(error)
+    except NormvizError as error:
+        st.warning(plain(str(error)))
+        return None
+    return Chosen(f"{digest}:{hints}", network, f"Your {file.name}: {network.input.words()}.")
+
+
+def _hint(error: HintError) -> Any:
+    """Ask for what the file leaves open."""
+    if error.asks == "layout":
+        return choice(
+            keys.NETWORK_LAYOUT,
+            "Layout",
+            {name: name for name in LAYOUTS},
+            f"Channels first or last: {error.reason}.",
+        )
+    side = whole(keys.NETWORK_SIZE, "Side (px)", 8, 1024, f"Height and width: {error.reason}.")
+    return side, side

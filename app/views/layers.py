@@ -41,7 +41,7 @@ from normviz.figures.depth import DepthLine, by_depth, channel_shifts, filter_pi
 from normviz.figures.theme import METHOD_COLOURS, text_colour
 from normviz.images import image_of
 from normviz.light import Light
-from normviz.methods import METHODS
+from normviz.methods import METHODS, Fitted
 from normviz.networks import Layer, Network, centre_view
 from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts, shifts
 from normviz.observe.network import Feed, NetworkRecord, Prediction
@@ -76,6 +76,23 @@ class Shown:
     def network(self) -> Network:
         return self.chosen.network
 
+    def network_of(self, column: Column, light: Light) -> Network:
+        """The network that a method's images go through: one of their own where a batch decides."""
+        if self.chosen.of_batch is None:
+            return self.chosen.network
+        make, side = self.chosen.of_batch, self.network.input
+        images = tuple(row.image.digest for row in self.rows)
+        key = ("of batch", self.chosen.key, images, light, name_of(fitted_of(column)))
+
+        def build() -> Network:
+            batch = [
+                _fed(self.rows, light, column, side.height, side.width, at)
+                for at in range(len(self.rows))
+            ]
+            return make(np.stack(batch))
+
+        return remembered(key, build)
+
     def record(self, column: Column, light: str) -> NetworkRecord | None:
         return self.records.get(feed_name(column, light, self.lights[light]))
 
@@ -94,8 +111,12 @@ def colour_of(column: Column) -> str:
 
 
 def feed_name(column: Column, light: str, value: Light) -> str:
+    return f"{column.name}|{light}|{value}|{name_of(fitted_of(column))}"
+
+
+def fitted_of(column: Column) -> Fitted:
     assert column.fitted is not None
-    return f"{column.name}|{light}|{value}|{name_of(column.fitted)}"
+    return column.fitted
 
 
 def page(shared: Frame) -> None:
@@ -220,26 +241,29 @@ def _pick_measure(key: keys.Key) -> str:
 # ------------------------------------------------------------------------------------- measuring
 
 
-def _feeds(shown: Shown) -> list[Feed]:
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """One method in one light, and the network that its images go through."""
+
+    feed: Feed
+    network: Network
+
+
+def _feeds(shown: Shown) -> list[Fed]:
     side = shown.network.input
-    feeds = []
+    found = []
     for column in shown.columns:
         for light, value in shown.lights.items():
-            feeds.append(
-                Feed(
-                    feed_name(column, light, value),
-                    len(shown.rows),
-                    partial(_fed, shown.rows, value, column, side.height, side.width),
-                )
-            )
-    return feeds
+            image = partial(_fed, shown.rows, value, column, side.height, side.width)
+            feed = Feed(feed_name(column, light, value), len(shown.rows), image)
+            found.append(Fed(feed, shown.network_of(column, value)))
+    return found
 
 
 def _fed(
     rows: Sequence[Row], light: Light, column: Column, height: int, width: int, at: int
 ) -> np.ndarray:
-    assert column.fitted is not None
-    return fed(rows[at].image, light, column.fitted, height, width)
+    return fed(rows[at].image, light, fitted_of(column), height, width)
 
 
 def _measured(shown: Shown, head, charts: Sequence) -> Shown:
@@ -249,7 +273,7 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
     total = len(feeds) * len(shown.rows)
     began, drawn = time.monotonic(), 0.0
     found: Mapping[str, NetworkRecord] = {}
-    with closing(recorded(shown.network, (shown.chosen.key, images), feeds)) as growing:
+    with closing(_growing(shown, (shown.chosen.key, images), feeds)) as growing:
         for found in growing:
             passed = time.monotonic() - began
             done = sum(record.images for record in found.values())
@@ -268,6 +292,18 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
                     _depth_figure(some, measure, None), theme=None, config={"staticPlot": True}
                 )
     return replace(shown, records=dict(found))
+
+
+def _growing(shown: Shown, key: tuple, feeds: Sequence[Fed]):
+    """What is known of every feed, whenever more is."""
+    if shown.chosen.of_batch is None:
+        yield from recorded(shown.network, key, [one.feed for one in feeds])
+        return
+    so_far: dict[str, NetworkRecord] = {}
+    for one in feeds:
+        for found in recorded(one.network, key, [one.feed]):
+            yield so_far | found
+        so_far |= found
 
 
 # -------------------------------------------------------------------------------------- by depth
@@ -390,7 +426,7 @@ def _shift_section(shown: Shown, opened: int) -> None:
     st.markdown(
         plain(
             f"{100 * beyond:.0f} % of the channels shown have their mean more than one std away "
-            f"from that under {shown.title(shown.reference)}"
+            f"from that under {_short(shown.reference)}"
             + (f" ({first})." if len(shown.lights) > 1 else ".")
         )
     )
@@ -564,13 +600,13 @@ def _exact_table(shown: Shown, opened: int, place, note) -> None:
     """Look at the opened layer once more, for exact percentiles, and draw its table anew."""
     images = tuple(row.image.digest for row in shown.rows)
     key = (shown.chosen.key, images)
-    feeds = [feed for feed in _feeds(shown) if feed.name in shown.records]
+    feeds = [one for one in _feeds(shown) if one.feed.name in shown.records]
     tasks = [
-        partial(layer_percentiles, shown.network, key, opened, feed, shown.records[feed.name])
-        for feed in feeds
+        partial(layer_percentiles, one.network, key, opened, one.feed, shown.records[one.feed.name])
+        for one in feeds
     ]
     together(tasks)
-    exact = {feed.name: task() for feed, task in zip(feeds, tasks, strict=True)}
+    exact = {one.feed.name: task() for one, task in zip(feeds, tasks, strict=True)}
     place.html(_layer_table(shown, opened, exact))
     note.caption(_EXACT)
 
@@ -653,16 +689,18 @@ def _plane(
     shown: Shown, layer: Layer, channel: int, column: Column, light: Light, row: Row
 ) -> np.ndarray:
     """One channel of the layer on one image: a map, or a single number where it has no places."""
-    assert column.fitted is not None
-    fitted, side = column.fitted, shown.network.input
+    fitted, side = fitted_of(column), shown.network.input
 
     def build() -> np.ndarray:
         values = fed(row.image, light, fitted, side.height, side.width)
-        out = shown.network.run(values[np.newaxis], [layer.tap])[layer.tap]
+        network = shown.network_of(column, light)
+        out = network.run(values[np.newaxis], [layer.tap])[layer.tap]
         return np.moveaxis(out, layer.axis, 1)[0, channel - 1].copy()
 
-    key = ("map", shown.chosen.key, layer.tap, channel, row.image.digest, light, name_of(fitted))
-    return remembered(key, build)
+    # Where a batch decides, a map is that of an image among the others.
+    among = () if shown.chosen.of_batch is None else tuple(r.image.digest for r in shown.rows)
+    key = ("map", shown.chosen.key, layer.tap, channel, row.image.digest, among, light)
+    return remembered((*key, name_of(fitted)), build)
 
 
 def _short(column: Column) -> str:

@@ -43,6 +43,14 @@ NORMALIZATIONS = {"InstanceNormalization": "InstanceNorm", "GroupNormalization":
 _ALIASES = ("Identity", "Dropout")
 
 
+class HintError(ReadError):
+    """The file leaves open how it takes images; ``asks`` is "size" or "layout"."""
+
+    def __init__(self, path: str, reason: str, remedy: str, asks: str) -> None:
+        super().__init__(path, reason, remedy)
+        self.asks = asks
+
+
 @dataclass(frozen=True)
 class ImageInput:
     """How a network takes images: ``batch`` is None where any number fits at once."""
@@ -362,7 +370,7 @@ def image_input(
     ``layout`` ("NCHW" or "NHWC") and ``size`` (height, width) are hints, for where the file leaves
     them open; a hint that the file contradicts is refused.
 
-    Raises :class:`ReadError` that says what is open, or why no single image fits.
+    Raises :class:`HintError` for what is open, :class:`ReadError` where no single image fits.
     """
     name = graph.name
     stored = {tensor.name for tensor in graph.model.graph.initializer}
@@ -413,10 +421,11 @@ def image_input(
                 )
         height, width = size
     if height is None or width is None:
-        raise ReadError(
+        raise HintError(
             name,
             "its input takes images of any size, and the file does not say which it was trained on",
             "Give the size, for example 224",
+            "size",
         )
     if (dims[0] or 1) * height * width > MOST_PIXELS:
         raise ReadError(
@@ -460,10 +469,11 @@ def _layout(graph: Graph, tensor: str, dims: list[int | None], hint: str | None)
             f"its input has the shape {'×'.join('?' if d is None else str(d) for d in dims)}",
             "An image has 1 or 3 channels, first or last",
         )
-    raise ReadError(
+    raise HintError(
         graph.name,
         "the file does not say whether channels come first or last",
         "Give the layout, NCHW or NHWC",
+        "layout",
     )
 
 

@@ -92,7 +92,9 @@ class Stack:
     initialisation: str = parameter(
         "he", "Initialisation", "How large random weights are drawn", choices=INITIALISATIONS
     )
-    gain: float = parameter(1.0, "Gain", "The weights' std is this many times as large", 0.1, 10.0)
+    gain: float = parameter(
+        1.0, "Gain", "The weights' std is this many times as large", 0.1, 10.0, 0.1
+    )
     normalization: str = parameter(
         "none", "Normalization", "Before each activation", choices=NORMALIZATIONS
     )
