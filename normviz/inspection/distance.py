@@ -31,22 +31,40 @@ def counted(norm: BatchNorm) -> np.ndarray:
     return norm.variance > norm.epsilon
 
 
-def layer_distance(norm: BatchNorm, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return the median :func:`divergence` over the channels that count, for moments ``(…, F)``.
+def layer_distance(
+    norm: BatchNorm, mean: np.ndarray, variance: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the median :func:`divergence` over the channels that count, for moments ``(D, F)``.
 
-    Both variances get the normalization's own ε, so that a channel that is dead on these photos
-    has a large, finite distance. NaN where no channel counts.
+    With ``weights (D, F)`` it is the weighted median. Both variances get the normalization's own ε,
+    so that a channel that is dead on these photos has a large, finite distance. NaN where no
+    channel counts.
     """
     use = counted(norm)
     if not use.any():
-        return np.full(np.shape(mean)[:-1], np.nan)
+        return np.full(len(mean), np.nan)
     found = divergence(
-        mean[..., use],
-        np.maximum(variance[..., use], 0.0) + norm.epsilon,
+        mean[:, use],
+        np.maximum(variance[:, use], 0.0) + norm.epsilon,
         norm.mean[use],
         norm.variance[use] + norm.epsilon,
     )
-    return np.asarray(np.median(np.nan_to_num(found, nan=np.inf), axis=-1))
+    found = np.nan_to_num(found, nan=np.inf)
+    if weights is None:
+        return np.asarray(np.median(found, axis=1))
+    return weighted_median(found, weights[:, use])
+
+
+def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the least value of each row up to which half of its weights lie.
+
+    >>> weighted_median(np.array([[3.0, 1.0, 2.0]]), np.array([[5.0, 1.0, 1.0]]))
+    array([3.])
+    """
+    order = np.argsort(values, axis=1)
+    reached = np.cumsum(np.take_along_axis(weights, order, 1), axis=1)
+    at = (reached < reached[:, -1:] / 2).sum(axis=1, keepdims=True)
+    return np.asarray(np.take_along_axis(np.take_along_axis(values, order, 1), at, 1)[:, 0])
 
 
 @dataclass(frozen=True, eq=False)

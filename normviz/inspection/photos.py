@@ -42,9 +42,16 @@ class Views:
         return self.fractions.mean(axis=(1, 2), dtype=np.float64)
 
     @property
-    def squares(self) -> np.ndarray:
-        """Mean squared fraction of each photo and colour ``(N, C)``."""
-        return np.square(self.fractions, dtype=np.float64).mean(axis=(1, 2))
+    def pairs(self) -> np.ndarray:
+        """Mean product of each two colours' fractions in each photo ``(N, C, C)``."""
+        rows = self.fractions.reshape(len(self), -1, self.channels).astype(np.float64)
+        return rows.transpose(0, 2, 1) @ rows / rows.shape[1]
+
+    def exposed(self) -> np.ndarray:
+        """The fractions after :func:`exposure` of the whole set ``(N, H, W, C)`` float32."""
+        squares = np.diagonal(self.pairs.mean(axis=0))
+        gain, offset = exposure(self.means.mean(axis=0), squares, self.usual)
+        return (self.fractions * gain + offset).astype(np.float32)
 
 
 def exposure(

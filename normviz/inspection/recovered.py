@@ -14,7 +14,7 @@ STEPS = 30
 TOLD = 30.0
 """Up to this condition number of the filters' answers to colours they tell the colours apart."""
 
-COMMON = 0.05
+COMMON = 0.3
 """A weak pull of the three gains towards each other, in logarithms: it decides only where filters
 do not."""
 
@@ -55,8 +55,9 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
 
     What arrives there has the mean μ_f and variance σ_f² that were stored in training. Those of the
     photos depend on g and b as :meth:`Pooled.moments` says, so the g > 0 and b are sought that
-    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ ln²(v_f / σ_f²)], with weights w_f that let outliers
-    count less (Huber 1964; Gauss–Newton). It begins with E[y] by least squares from the filters'
+    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ q_f ln²(v_f / σ_f²)], with weights w_f that let outliers
+    count less (Huber 1964; Gauss–Newton) and q_f, the share that plain areas
+    explain (:class:`Pooled`). It begins with E[y] by least squares from the filters'
     sums, μ_f − k_f = Σ_c S_fc E[y_c], and one gain for all colours.
 
     The first set of ``pooled`` gives the constants; the others, each with filters drawn anew, the
@@ -97,6 +98,7 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
         pooled.a[row : row + 1],
         pooled.o[row : row + 1],
         pooled.centre[row : row + 1],
+        pooled.plain[row : row + 1],
     )
     channels = pooled.a.shape[1]
     products = one.products[0]
@@ -122,12 +124,13 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
             np.broadcast_to(one.a, (len(points), channels)),
             np.broadcast_to(one.o, (len(points), channels)),
             np.broadcast_to(one.centre, (len(points), channels)),
+            np.broadcast_to(one.plain, (len(points), len(std))),
         )
         gains = np.exp(points[:, :channels])
         mean, var = many.moments(gains, points[:, channels:] - gains * centre)
         off = (mean - norm.mean)[:, filters] / std[filters]
         ratio = np.log((var + norm.epsilon) / (norm.variance + norm.epsilon))[:, filters]
-        return np.concatenate([off, ratio / np.sqrt(2)], axis=1)
+        return np.concatenate([off, ratio * np.sqrt(one.plain[0, filters] / 2)], axis=1)
 
     steps = np.eye(len(x)) * 1e-5
     pull = np.zeros((channels, len(x)))

@@ -27,7 +27,7 @@ AFFINE = 1e-3
 class Response:
     """Mean products ``(N, F, B, B)`` of the parts (r_1…r_C, s_1…s_C, k, 1), a photo and filter each.
 
-    ``means`` and ``squares`` are the photos' own E[u] and E[u²]. ``order`` is that in which
+    ``means`` and ``pairs`` are the photos' own E[u] and E[u uᵀ]. ``order`` is that in which
     colours meet channels.
     """
 
@@ -35,7 +35,7 @@ class Response:
     order: str
     products: np.ndarray
     means: np.ndarray
-    squares: np.ndarray
+    pairs: np.ndarray
     usual: bool
 
     @property
@@ -46,16 +46,21 @@ class Response:
         """Pool the photos, for each row of ``weights (D, N)``: how often each counts."""
         share = weights / weights.sum(axis=1, keepdims=True)
         means = share @ self.means
-        a, o = exposure(means, share @ self.squares, self.usual)
+        pairs = np.tensordot(share, self.pairs, 1)
+        a, o = exposure(means, np.diagonal(pairs, axis1=1, axis2=2), self.usual)
         products = np.tensordot(share, self.products, 1)
-        return Pooled(self.norm, self.order, products, a, o, a * means + o)
+        covariance = pairs - means[:, :, np.newaxis] * means[:, np.newaxis, :]
+        plain = _plain_share(products, a, covariance)
+        return Pooled(self.norm, self.order, products, a, o, a * means + o, plain)
 
 
 @dataclass(frozen=True, eq=False)
 class Pooled:
     """A response over D sets of photos, each with its exposure: u becomes ``a · u + o (D, C)``.
 
-    ``centre`` is E[u] after it.
+    ``centre`` is E[u] after it. ``plain (D, F)`` is the share of a filter's variance that its answer
+    to plain areas explains: near 1 for one that sees colour and brightness, near 0 for one that
+    sees edges, whose variance depends on how sharp the photos are more than on any constants.
     """
 
     norm: BatchNorm
@@ -64,6 +69,7 @@ class Pooled:
     a: np.ndarray
     o: np.ndarray
     centre: np.ndarray
+    plain: np.ndarray
 
     def moments(self, gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance ``(D, F)`` that arrive for a gain and bias, ``(C,)`` or ``(D, C)``."""
@@ -76,8 +82,21 @@ class Pooled:
         return mean, np.maximum(second - mean**2, 0.0)
 
     def distances(self, candidate: Candidate) -> np.ndarray:
-        """The distance at the normalization, for each set of photos."""
-        return layer_distance(self.norm, *self.moments(candidate.gain, candidate.bias))
+        """The distance at the normalization, for each set of photos, filters weighted by ``plain``."""
+        return layer_distance(
+            self.norm, *self.moments(candidate.gain, candidate.bias), weights=self.plain
+        )
+
+
+def _plain_share(products: np.ndarray, a: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    channels = a.shape[1]
+    sums = products[..., channels : 2 * channels, -1] * a[:, np.newaxis, :]
+    seen = np.einsum("dfc,dce,dfe->df", sums, covariance, sums)
+    parts = np.zeros((len(a), products.shape[-1]))
+    parts[:, :channels] = a
+    mean = np.einsum("da,dfa->df", parts, products[..., -1])
+    total = np.einsum("da,dfab,db->df", parts, products, parts, optimize=True) - mean**2
+    return np.clip(seen / np.maximum(total, 1e-30), 1e-6, 1.0)
 
 
 def measure_response(network: Network, views: Views, order: str) -> Iterator[Response | None]:
@@ -108,7 +127,7 @@ def measure_response(network: Network, views: Views, order: str) -> Iterator[Res
                 return
         products.append(parts @ parts.transpose(0, 2, 1) / parts.shape[2])
         yield None
-    yield Response(norm, order, np.stack(products), views.means, views.squares, views.usual)
+    yield Response(norm, order, np.stack(products), views.means, views.pairs, views.usual)
 
 
 def _only(values: np.ndarray, channel: int, channels: int) -> np.ndarray:
