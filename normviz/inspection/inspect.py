@@ -1,0 +1,390 @@
+"""Which preprocessing does this network expect? A generator of progress that ends in a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from normviz.errors import ParameterError
+from normviz.images import Image, as_rgb
+from normviz.inspection.candidates import Family, families, separation
+from normviz.inspection.distance import counted, draws, layer_distance
+from normviz.inspection.in_graph import in_graph
+from normviz.inspection.photos import Views, views_of
+from normviz.inspection.recovered import Recovered, recover
+from normviz.inspection.response import Pooled, measure_response
+from normviz.inspection.through import Through, run_through
+from normviz.inspection.verdict import TOLD_APART, Row, Verdict
+from normviz.networks.network import Network
+from normviz.networks.view import centre_view
+
+MOST_PHOTOS = 64
+DRAWS = 200
+RECOVERED_DRAWS = 60
+
+CLOSE = 0.03
+"""Up to this distance a published family explains the first normalization well enough."""
+
+BETTER = 3.0
+"""Beyond CLOSE it does so as long as recovered constants are not so many times closer."""
+
+SHOWN = ("unit", "bytes", "half", "imagenet")
+"""Families whose cost is always measured."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far the inspection is: ``done`` of ``total`` photos of a stage."""
+
+    stage: str
+    done: int
+    total: int
+
+
+def views_for(network: Network, images: Sequence[Image], usual: bool = True) -> Views:
+    """Cut the middle of each image in the network's size, as fractions of its value range.
+
+    Raises :class:`ParameterError` for no images.
+    """
+    if not images:
+        raise ParameterError("An inspection needs at least one image, better 16.")
+    entry, found = network.input, []
+    for image in images[:MOST_PHOTOS]:
+        rgb = as_rgb(image)
+        low, high = rgb.value_range
+        pixels = centre_view(rgb.pixels.astype(np.float32), entry.height, entry.width)
+        fractions = (pixels - low) / (high - low)
+        if entry.channels == 1:
+            fractions = fractions.mean(axis=2, keepdims=True)
+        found.append(fractions)
+    return views_of(found, usual)
+
+
+def inspect_network(
+    network: Network,
+    images: Sequence[Image],
+    *,
+    usual: bool = True,
+    labels: Sequence[int | None] | None = None,
+    seed: int = 0,
+) -> Iterator[Step | Verdict]:
+    """Yield :class:`Step` records while it works, and the :class:`Verdict` at the end.
+
+    ``images`` are natural photos, about 16, without labels. With ``usual`` the set of photos is
+    brought to the mean and std of photos at large; without it the images are taken as they are,
+    which is right where they are like those of the training. ``labels`` are class numbers.
+
+    Raises what :meth:`Network.run` raises.
+    """
+    views = views_for(network, images, usual)
+    work = _Inspection(network, views, labels, seed)
+    yield from work.steps()
+    yield work.verdict()
+
+
+def verdict_of(network: Network, images: Sequence[Image], **options: object) -> Verdict:
+    """Run :func:`inspect_network` to its end."""
+    *_, last = inspect_network(network, images, **options)  # type: ignore[arg-type]
+    assert isinstance(last, Verdict)
+    return last
+
+
+class _Inspection:
+    def __init__(
+        self, network: Network, views: Views, labels: Sequence[int | None] | None, seed: int
+    ) -> None:
+        self.network, self.views, self.labels, self.seed = network, views, labels, seed
+        self.weights = draws(len(views), DRAWS, seed)
+        self.families = self._possible()
+        self.norms = network.batch_norms
+        self.pooled: dict[str, Pooled] = {}
+        self.recovered: dict[str, Recovered] = {}
+        self.first: np.ndarray | None = None
+        self.through: dict[str, Through] = {}
+        self.evidence = "output"
+        self.published = True
+
+    def _possible(self) -> list[Family]:
+        found = list(families(self.network.input.channels))
+        if self.network.input.dtype == "uint8":
+            # Whole numbers 0…255 are all that such an input takes.
+            found = [family for family in found if family.key.startswith("bytes")]
+            found = [f for f in found if not f.key.startswith("bytes_centred")]
+        return found
+
+    @property
+    def orders(self) -> list[str]:
+        return list(dict.fromkeys(family.head.order for family in self.families))
+
+    def steps(self) -> Iterator[Step]:
+        if self.norms:
+            if self.network.input.dtype != "uint8":
+                yield from self._respond()
+            if not self.pooled:
+                yield from self._first_by_runs()
+            self._add_recovered()
+        yield from self._run_through()
+
+    def _respond(self) -> Iterator[Step]:
+        total, done = len(self.views) * len(self.orders), 0
+        for order in self.orders:
+            response = None
+            for response in measure_response(self.network, self.views, order):
+                if response is None:
+                    done += 1
+                    yield Step("first layer", done, total)
+            if response is None:
+                self.pooled = {}
+                return
+            self.pooled[order] = response.pooled(self.weights)
+        self.evidence = "first layer"
+        self.first = np.stack(
+            [self.pooled[family.head.order].distances(family.head) for family in self.families]
+        )
+
+    def _first_by_runs(self) -> Iterator[Step]:
+        exposed, norm, found = self.views.exposed(), self.norms[0], []
+        total = len(exposed) * len(self.families)
+        for index, family in enumerate(self.families):
+            for done, part in enumerate(
+                run_through(self.network, family.head, exposed, (norm,), answers=False)
+            ):
+                if part is None:
+                    yield Step("first layer", index * len(exposed) + done + 1, total)
+                else:
+                    found.append(layer_distance(norm, *part.moments[0].pooled(self.weights)))
+        self.first = np.stack(found)
+        self.evidence = "normalization"
+
+    def _add_recovered(self) -> None:
+        """Recover constants, and make them a candidate where no published ones come close."""
+        for order, pooled in self.pooled.items():
+            self.recovered[order] = recover(_some(pooled, RECOVERED_DRAWS), self.seed)
+        if not self.recovered or self.first is None:
+            return
+        own = {
+            order: self.pooled[order].distances(found.candidate)
+            for order, found in self.recovered.items()
+        }
+        best = float(self.first[:, 0].min())
+        closest = min(float(distances[0]) for distances in own.values())
+        self.published = best <= CLOSE or best <= BETTER * closest
+        if not self.published:
+            for order, found in self.recovered.items():
+                self.families.append(Family((found.candidate,)))
+                self.first = np.concatenate([self.first, own[order][np.newaxis]])
+
+    def _run_through(self) -> Iterator[Step]:
+        chosen = self._finalists()
+        exposed = self.views.exposed()
+        total = len(chosen) * len(exposed)
+        for index, family in enumerate(chosen):
+            for done, part in enumerate(
+                run_through(self.network, family.head, exposed, self.norms)
+            ):
+                if part is None:
+                    yield Step("whole network", index * len(exposed) + done + 1, total)
+                else:
+                    self.through[family.key] = part
+
+    def _finalists(self) -> list[Family]:
+        if self.first is None:
+            return self.families
+        ranked = [self.families[i] for i in np.argsort(self.first[:, 0], kind="stable")]
+        chosen = {family.key: family for family in ranked[:3]}
+        twin = self._twin(ranked[0])
+        if twin is not None:
+            chosen[twin.key] = twin
+        for family in self.families:
+            if family.head.order == ranked[0].head.order and _named(family) & set(SHOWN):
+                chosen[family.key] = family
+        return list(chosen.values())
+
+    def _twin(self, family: Family) -> Family | None:
+        """The family that feeds the same constants with the channels turned."""
+        if family.head.order == "grey":
+            return None
+        if family.head.key == "recovered":
+            return next(
+                (f for f in self.families if f.head.key == "recovered" and f is not family), None
+            )
+        turned = family.head.turned()
+        near = [(separation(f.head, turned), i) for i, f in enumerate(self.families)]
+        return self.families[min(near)[1]]
+
+    def verdict(self) -> Verdict:
+        scores = self._scores()
+        ranks_first = np.argmax(scores[:, 1:], axis=0)
+        support = np.bincount(ranks_first, minlength=len(self.families)) / scores[:, 1:].shape[1]
+        leader = int(np.argmax(scores[:, 0]))
+        if not self.published:
+            own = [i for i, f in enumerate(self.families) if f.head.key == "recovered"]
+            leader = max(own, key=lambda i: scores[i, 0])
+        leader, order_support = self._ordered(leader, scores)
+        best = self.families[leader]
+        twin = self._twin(best)
+        together = support[leader] + (
+            support[self.families.index(twin)] if twin is not None else 0.0
+        )
+        rows = self._rows(scores, support, best)
+        rivals = tuple(
+            family.key
+            for family, share in sorted(
+                zip(self.families, support, strict=True), key=lambda pair: -pair[1]
+            )
+            if share >= 0.05 and family is not best and family is not twin
+        )
+        order = None
+        if best.head.order != "grey" and order_support >= TOLD_APART:
+            order = best.head.order
+        entry = self.network.input
+        return Verdict(
+            model=self.network.name,
+            input=entry.words(),
+            layout=entry.layout,
+            size=(entry.height, entry.width),
+            photos=len(self.views),
+            usual=self.views.usual,
+            evidence=self.evidence,
+            candidate=best.head,
+            key=best.key,
+            titles=best.titles,
+            support=float(together),
+            order=order,
+            order_support=order_support,
+            published=self.published,
+            rivals=rivals,
+            recovered=self.recovered.get(best.head.order),
+            in_graph=in_graph(self.network.graph, entry),
+            left_out=int((~counted(self.norms[0])).sum()) if self.norms else 0,
+            rows=rows,
+        )
+
+    def _scores(self) -> np.ndarray:
+        """What is ranked by, a row a family, the larger the better ``(families, 1 + draws)``."""
+        if self.first is not None:
+            return -self.first
+        found = []
+        for family in self.families:
+            answers = self.through[family.key].answers
+            lost = np.full(len(self.weights), -np.inf)
+            found.append(lost if answers is None else answers.score(self.weights))
+        return np.stack(found)
+
+    def _ordered(self, leader: int, scores: np.ndarray) -> tuple[int, float]:
+        """Choose between the leader and its twin, and say how strong the evidence is.
+
+        The share of draws in which the leader's order is better at the first normalization and
+        that in the entropy of the answers are combined as independent odds.
+        """
+        twin = self._twin(self.families[leader])
+        if twin is None:
+            return leader, 1.0
+        other = self.families.index(twin)
+        odds = [_odds(scores[leader] - scores[other])]
+        if self.first is not None:
+            a, b = (self.through.get(self.families[i].key) for i in (leader, other))
+            if a is not None and b is not None and a.answers and b.answers:
+                odds.append(
+                    _odds(b.answers.entropy(self.weights) - a.answers.entropy(self.weights))
+                )
+        product = float(np.prod(odds))
+        share = product / (1 + product)
+        return (leader, share) if share >= 0.5 else (other, 1 - share)
+
+    def _rows(self, scores: np.ndarray, support: np.ndarray, best: Family) -> tuple[Row, ...]:
+        own = self.through.get(best.key)
+        rows = []
+        for index in np.argsort(-scores[:, 0], kind="stable"):
+            rows.append(self._row(int(index), scores, float(support[index]), own))
+        return tuple(rows)
+
+    def _row(self, index: int, scores: np.ndarray, support: float, own: Through | None) -> Row:
+        family, all_once = self.families[index], self.weights[:1]
+        known: dict[str, object] = {}
+        if self.first is not None:
+            low, high = np.percentile(self.first[index, 1:], [2.5, 97.5])
+            known |= {"distance": float(self.first[index, 0]), "interval": (low, high)}
+        else:
+            known["score"] = float(scores[index, 0])
+        found = self.through.get(family.key)
+        if found is not None:
+            by_layer = found.layers(all_once)[0]
+            if by_layer.size:
+                known |= {
+                    "deep": float(np.nanmedian(by_layer)),
+                    "by_layer": tuple(by_layer.tolist()),
+                }
+            if found.answers is not None:
+                known |= self._said(found, own)
+        return Row(
+            key=family.key,
+            titles=family.titles,
+            order=family.head.order,
+            mean=tuple(family.head.mean.tolist()),
+            std=tuple(family.head.std.tolist()),
+            fed=family.head.range,
+            support=support,
+            **known,  # type: ignore[arg-type]
+        )
+
+    def _said(self, found: Through, own: Through | None) -> dict[str, object]:
+        answers, all_once = found.answers, self.weights[:1]
+        assert answers is not None
+        top = np.argsort(-answers.shares, axis=1, kind="stable")[:, :5]
+        known: dict[str, object] = {
+            "entropy": float(answers.entropy(all_once)[0]),
+            "most_probable": float(answers.most_probable(all_once)[0]),
+            "information": float(answers.information(all_once)[0]),
+            "mirror_agreement": float(answers.agreement(all_once)[0]),
+            "top5": tuple(
+                tuple((self._class(int(c)), float(row[c])) for c in classes)
+                for classes, row in zip(top, answers.shares, strict=True)
+            ),
+        }
+        if own is not None and own.answers is not None:
+            right = np.argsort(-own.answers.shares, axis=1, kind="stable")[:, :5]
+            known["agreement"] = float((top[:, 0] == right[:, 0]).mean())
+            kept = [
+                len(set(a) & set(b)) / len(a)
+                for a, b in zip(right.tolist(), top.tolist(), strict=True)
+            ]
+            known["top5_change"] = float(1 - np.mean(kept))
+        if self.labels is not None:
+            hits = [
+                label == first
+                for label, first in zip(self.labels, top[:, 0].tolist(), strict=False)
+                if label is not None
+            ]
+            if hits:
+                known["accuracy"] = float(np.mean(hits))
+        return known
+
+    def _class(self, index: int) -> str:
+        labels = self.network.labels
+        return labels[index] if index < len(labels) else f"class {index}"
+
+
+def _some(pooled: Pooled, count: int) -> Pooled:
+    rows = slice(0, 1 + count)
+    return Pooled(
+        pooled.norm,
+        pooled.order,
+        pooled.products[rows],
+        pooled.a[rows],
+        pooled.o[rows],
+        pooled.centre[rows],
+        pooled.plain[rows],
+    )
+
+
+def _named(family: Family) -> set[str]:
+    return {member.key for member in family.members}
+
+
+def _odds(gained: np.ndarray) -> float:
+    """Odds that more is gained than nothing, over the draws (the first entry is all photos)."""
+    better = float((gained[1:] > 0).sum()) + 0.5 * float((gained[1:] == 0).sum())
+    return (better + 1) / (len(gained) - 1 - better + 1)

@@ -1,0 +1,292 @@
+"""What was found: the expected preprocessing, how sure that is, and what others cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from normviz.inspection.candidates import Candidate
+from normviz.inspection.in_graph import InGraph
+from normviz.inspection.recovered import Recovered
+from normviz.methods.code import constants_code
+
+SURE = 0.95
+TOLD_APART = 0.9
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate family of the table, with what feeding it costs.
+
+    ``distance`` is that at the first normalization with its 95 % interval; ``support`` the share
+    of bootstrap draws of the photos in which the family ranks first; ``deep`` the median distance
+    over all normalizations; ``entropy`` in bits; ``information`` that between photo and class;
+    ``agreement`` the share of photos that get the same first class as under the verdict's,
+    ``top5_change`` the share of its five first classes that are lost. None: not measured.
+    """
+
+    key: str
+    titles: tuple[str, ...]
+    order: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fed: tuple[float, float]
+    support: float
+    distance: float | None = None
+    interval: tuple[float, float] | None = None
+    score: float | None = None
+    deep: float | None = None
+    by_layer: tuple[float, ...] = ()
+    entropy: float | None = None
+    most_probable: float | None = None
+    information: float | None = None
+    mirror_agreement: float | None = None
+    agreement: float | None = None
+    top5_change: float | None = None
+    accuracy: float | None = None
+    top5: tuple[tuple[tuple[str, float], ...], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The first title, the order of channels behind it."""
+        return f"{self.titles[0]}, fed as {self.order}"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """Which preprocessing a network expects.
+
+    ``evidence`` is "first layer" (exact for any constants), "normalization" (the first one behind
+    a bend) or "output" (weaker). ``order`` is None where RGB and BGR cannot be told apart;
+    ``order_support`` is the evidence for the better one, 0.5…1. ``candidate`` is how to feed it.
+    ``rivals`` are keys of families that the photos do not rule out.
+    """
+
+    model: str
+    input: str
+    layout: str
+    size: tuple[int, int]
+    photos: int
+    usual: bool
+    evidence: str
+    candidate: Candidate
+    key: str
+    titles: tuple[str, ...]
+    support: float
+    order: str | None
+    order_support: float
+    published: bool
+    rivals: tuple[str, ...]
+    recovered: Recovered | None
+    in_graph: InGraph
+    left_out: int
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> Row:
+        """The verdict's own row."""
+        return next(row for row in self.rows if row.key == self.key)
+
+    @property
+    def confidence(self) -> str:
+        """In words, from the support and from the kind of evidence."""
+        if self.evidence == "output":
+            return "weak" if self.support < SURE else "fair"
+        if not self.published:
+            return "fair"
+        return "high" if self.support >= SURE else "fair" if self.support >= 0.6 else "low"
+
+    def code(self, target: str = "numpy") -> str:
+        """Return code that feeds the network right, from 8-bit RGB pixels (OpenCV: from BGR).
+
+        ``target``: "numpy", "torchvision", "albumentations", "keras" or "opencv".
+        """
+        gain, bias, turned = self.candidate.gain, self.candidate.bias, self.candidate.order == "BGR"
+        if turned:
+            gain, bias = gain[::-1], bias[::-1]
+        if target != "opencv":
+            return constants_code(target, gain, bias, turned=turned)
+        body = constants_code("numpy", gain, bias).replace("channels as in the image", _fed(turned))
+        head = "" if turned else "    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)\n"
+        define = "def normalize(image):\n"
+        comment = "    # image: as cv2.imread gives it, BGR\n"
+        return "import cv2\n" * (not turned) + body.replace(define, define + comment + head)
+
+    def words(self) -> list[str]:
+        """Plain sentences, the verdict first, computed from the numbers."""
+        return [
+            self._expects(),
+            self._how_sure(),
+            self._order_words(),
+            *([self.in_graph.words()] if self.in_graph.changes else []),
+            *([self.recovered.words()] if self.recovered else []),
+            *self._costs(),
+            *self.notes,
+        ]
+
+    def _expects(self) -> str:
+        order = "grey" if self.candidate.order == "grey" else self.order or "RGB or BGR"
+        what = self.titles[0] if self.published else "constants that no preset has"
+        more = len(self.titles) - 1
+        also = f" (the same as {', '.join(self.titles[1:3])}" if more else ""
+        also += f" and {more - 2} more)" if more > 2 else ")" if more else ""
+        low, high = self.candidate.range
+        return (
+            f"{self.model} expects {order}, {self.layout}: {what}{also}. Black to white is fed as "
+            f"{_number(low)} to {_number(high)}; of fractions 0 to 1 that is mean "
+            f"{_all(self.candidate.mean)}, std {_all(self.candidate.std)}."
+        )
+
+    def _how_sure(self) -> str:
+        what = {
+            "first layer": "the stored statistics of the first batch normalization",
+            "normalization": "the stored statistics of the first batch normalization",
+            "output": "the output alone, which is weaker evidence: no batch normalization is "
+            "stored apart",
+        }[self.evidence]
+        share = f"it ranks first in {self.support:.0%} of redrawn sets of the {self.photos} photos"
+        named = [row for row in self.rows if row.key in self.rivals]
+        rivals = "; ".join(row.title for row in named[:3])
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        left = f" Not ruled out: {rivals}{more}." if named else ""
+        return f"Confidence: {self.confidence}, from {what}; {share}.{left}"
+
+    def _order_words(self) -> str:
+        if self.candidate.order == "grey":
+            return "The network is grey: there is no order of channels."
+        if self.order is None:
+            return (
+                "RGB and BGR cannot be told apart with these photos (evidence for "
+                f"{self.candidate.order} {self.order_support:.0%}); the code assumes "
+                f"{self.candidate.order}."
+            )
+        return f"It is {self.order} and not the other order with {self.order_support:.0%}."
+
+    def _costs(self) -> list[str]:
+        own = self.row
+        found = []
+        for key, feeding in (
+            ("unit", "fractions 0 to 1 without constants"),
+            ("bytes", "pixels 0 to 255"),
+            ("half", "−1 to 1"),
+            ("imagenet", "ImageNet's mean and std"),
+        ):
+            match = [
+                row
+                for row in self.rows
+                if row.key.removesuffix("_bgr") == key
+                and row.order == self.candidate.order
+                and row.key != self.key
+            ]
+            if not match:
+                continue
+            row, parts = match[0], []
+            if own.accuracy is not None and row.accuracy is not None:
+                parts.append(f"accuracy {row.accuracy:.0%} instead of {own.accuracy:.0%}")
+            if row.agreement is not None:
+                parts.append(f"another first class for {1 - row.agreement:.0%} of the photos")
+            if row.distance is not None and own.distance:
+                parts.append(
+                    f"a distance of {row.distance:.3g} instead of {own.distance:.2g} at the first "
+                    "normalization"
+                )
+            if row.entropy is not None and own.entropy is not None:
+                parts.append(f"entropy {row.entropy:.2f} instead of {own.entropy:.2f} bits")
+            if parts:
+                found.append(f"Feeding it {feeding} costs: {', '.join(parts)}.")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers and texts under stable keys, for JSON."""
+        return {
+            "model": self.model,
+            "input": self.input,
+            "layout": self.layout,
+            "size": list(self.size),
+            "photos": self.photos,
+            "photos_brought_to_usual": self.usual,
+            "evidence": self.evidence,
+            "verdict": {
+                "key": self.key,
+                "titles": list(self.titles),
+                "published": self.published,
+                "mean": self.candidate.mean.tolist(),
+                "std": self.candidate.std.tolist(),
+                "gain": self.candidate.gain.tolist(),
+                "bias": self.candidate.bias.tolist(),
+                "fed": list(self.candidate.range),
+                "value_range": self.candidate.value_range,
+                "support": self.support,
+                "confidence": self.confidence,
+                "order": self.order,
+                "assumed_order": self.candidate.order,
+                "order_support": self.order_support,
+                "rivals": list(self.rivals),
+            },
+            "recovered": None
+            if self.recovered is None
+            else {
+                "mean": self.recovered.candidate.mean.tolist(),
+                "mean_interval": self.recovered.mean_interval.tolist(),
+                "std": self.recovered.candidate.std.tolist(),
+                "std_interval": self.recovered.std_interval.tolist(),
+                "condition": _finite(self.recovered.condition),
+                "told": self.recovered.told,
+            },
+            "in_graph": {
+                "changes": self.in_graph.changes,
+                "gain": self.in_graph.gain.tolist(),
+                "bias": self.in_graph.bias.tolist(),
+                "turned": self.in_graph.turned,
+                "steps": list(self.in_graph.steps),
+            },
+            "channels_left_out": self.left_out,
+            "candidates": [_row(row) for row in self.rows],
+            "words": self.words(),
+            "code": {target: self.code(target) for target in ("numpy", "torchvision", "opencv")},
+        }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "titles": list(row.titles),
+        "order": row.order,
+        "mean": list(row.mean),
+        "std": list(row.std),
+        "fed": list(row.fed),
+        "support": row.support,
+        "distance": _finite(row.distance),
+        "interval": None if row.interval is None else [_finite(end) for end in row.interval],
+        "score": _finite(row.score),
+        "deep": _finite(row.deep),
+        "by_layer": [_finite(value) for value in row.by_layer],
+        "entropy": row.entropy,
+        "most_probable": row.most_probable,
+        "information": row.information,
+        "mirror_agreement": row.mirror_agreement,
+        "agreement": row.agreement,
+        "top5_change": row.top5_change,
+        "accuracy": row.accuracy,
+        "top5": [[list(entry) for entry in photo] for photo in row.top5],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+def _fed(turned: bool) -> str:
+    return "B, G, R" if turned else "R, G, B"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
+
+
+def _all(values: np.ndarray) -> str:
+    rounded = [_number(round(float(value), 6)) for value in values]
+    return rounded[0] if len(set(rounded)) == 1 else ", ".join(rounded)
