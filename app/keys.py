@@ -79,6 +79,11 @@ MAPS_OF = Key("maps_of", None)
 MAPS_SCALE = Key("maps_scale", "method")
 GUESSES_OF = Key("guesses_of", None)
 
+INSPECT_PHOTOS = Key("tried_on", "samples")
+AS_THEY_ARE = Key("as_they_are", False)
+INSPECT_CODE = Key("feed_in", "numpy")
+INSPECT_PHOTO = Key("guess_photo", None)
+
 PIPELINE = Key("pipeline", None)
 PIPELINE_IMAGE = Key("through", None)
 OTHER_ORDER = Key("other_order", None, shareable=False)

@@ -13,7 +13,16 @@ if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
 from app.frame import frame  # noqa: E402
-from app.views import compare, dataset, layers, methods, network, pipelines, style  # noqa: E402
+from app.views import (  # noqa: E402
+    compare,
+    dataset,
+    inspection,
+    layers,
+    methods,
+    network,
+    pipelines,
+    style,
+)
 
 st.set_page_config(
     page_title="normviz: see what normalization does",
@@ -35,6 +44,7 @@ st.navigation(
         st.Page(lambda: pipelines.page(shared), title="Pipelines", url_path="pipelines"),
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
         st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
+        st.Page(lambda: inspection.page(shared), title="Inspect", url_path="inspect"),
     ],
     position="top",
 ).run()

@@ -43,9 +43,13 @@ class Chosen:
     of_batch: Callable[[np.ndarray], Network] | None = None
 
 
-def pick_network() -> Chosen | None:
-    """Draw the picker and return what is chosen, or None while something is missing."""
-    kind = menu(keys.NETWORK, "Network", NETWORKS, "Whose layers are measured.")
+def pick_network(stacks: bool = True) -> Chosen | None:
+    """Draw the picker and return what is chosen, or None while something is missing.
+
+    Without ``stacks`` only trained networks are offered.
+    """
+    options = {name: title for name, title in NETWORKS.items() if stacks or name != "stack"}
+    kind = menu(keys.NETWORK, "Network", options, "Which network is looked at.")
     if kind == "stack":
         return _stack()
     if kind == "upload":

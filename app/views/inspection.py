@@ -1,0 +1,272 @@
+"""Inspect: which preprocessing does a network expect, and what does the wrong one cost?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from app import keys
+from app.cached import known, remembered
+from app.controls import choice, menu, switch
+from app.frame import Frame, say_source
+from app.networks import Chosen, pick_network
+from app.text import plain
+from app.views import style
+from app.views.table import table_html
+from normviz.errors import NormvizError, ReadError
+from normviz.figures.inspection import candidate_bars, distance_by_layer, recovered_constants
+from normviz.images import Image
+from normviz.inspection import Row, Verdict, inspect_network
+from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
+
+PHOTOS = 16
+BARS = 14
+
+# A bar that comes and goes at once only disturbs.
+_BAR_AFTER = 0.4
+
+PHOTO_SETS = {"samples": f"{PHOTOS} sample photos", "loaded": "The loaded images"}
+CODE = {
+    "numpy": "NumPy",
+    "torchvision": "torchvision",
+    "albumentations": "Albumentations",
+    "keras": "Keras",
+    "opencv": "OpenCV",
+}
+
+
+def page(shared: Frame) -> None:
+    """Draw the page from the widgets' state."""
+    say_source(shared)
+    _body(shared)
+
+
+@st.fragment
+def _body(shared: Frame) -> None:
+    head = st.empty()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="inspect_controls"):
+        with st.container(width=340):
+            chosen = pick_network(stacks=False)
+        with st.container(width=330):
+            photos = choice(
+                keys.INSPECT_PHOTOS,
+                "Tried on",
+                PHOTO_SETS,
+                "Natural photos without labels, about 16 of different scenes.",
+            )
+        as_they_are = switch(
+            keys.AS_THEY_ARE,
+            "Photos as they are",
+            "Off: the set of photos is brought to the brightness and contrast of photos at large, "
+            "since a few are by chance darker or flatter. On: right where the images are like "
+            "those of the training.",
+        )
+    if chosen is None:
+        head.markdown("#### Which preprocessing does your network expect?")
+        return
+    images, titles, labels = _photos(shared, photos, chosen)
+    if not images:
+        head.markdown("#### Which preprocessing does this network expect?")
+        st.info("None of the loaded images could be read; choose the sample photos.")
+        return
+    try:
+        verdict = _verdict(chosen, images, labels, not as_they_are, head)
+    except NormvizError as error:
+        head.markdown("#### This network could not be inspected")
+        st.warning(plain(str(error)))
+        return
+    first, sure, *others = verdict.words()
+    head.markdown(f"#### {plain(first)}")
+    st.markdown(plain(sure))
+    st.markdown("\n".join(f"- {plain(line)}" for line in others))
+    _evidence(verdict)
+    _feeding(verdict)
+    _table(verdict)
+    _guesses(verdict, titles)
+
+
+def _photos(
+    shared: Frame, photos: str, chosen: Chosen
+) -> tuple[list[Image], list[str], list[int | None] | None]:
+    if photos == "samples":
+        odd = set(SAMPLE_SETS["Far from everyday"])
+        names = [key for key in SAMPLES if key not in odd][:PHOTOS]
+        images = remembered(("photos to inspect",), lambda: [load_sample(key) for key in names])
+        return list(images), [SAMPLES[key].title for key in names], None
+    collection = shared.collection
+    images, titles, labels = [], [], []
+    for at in range(0, len(collection), max(1, len(collection) // PHOTOS)):
+        if len(images) == PHOTOS:
+            break
+        try:
+            image = collection.image(at)
+        except ReadError:
+            continue
+        images.append(image)
+        titles.append(collection.titles[at])
+        labels.append(_class(image.label, chosen.network.labels))
+    return images, titles, labels if any(label is not None for label in labels) else None
+
+
+def _class(label: str | None, names: Sequence[str]) -> int | None:
+    """The class that a folder's name says, as its number or its name."""
+    if label is None:
+        return None
+    if label.isdigit():
+        return int(label)
+    lower = label.lower().replace("_", " ")
+    return next((at for at, name in enumerate(names) if name.lower() == lower), None)
+
+
+def _verdict(chosen: Chosen, images: Sequence[Image], labels, usual: bool, head) -> Verdict:
+    digests = tuple(image.digest for image in images)
+    key = ("inspection", chosen.key, digests, tuple(labels or ()), usual)
+    found = known(key)
+    if found is not None:
+        return found
+    began = time.monotonic()
+    for record in inspect_network(chosen.network, images, usual=usual, labels=labels):
+        if isinstance(record, Verdict):
+            found = record
+        elif time.monotonic() - began > _BAR_AFTER:
+            head.progress(
+                record.done / record.total,
+                text=f"{record.stage.capitalize()}: {record.done} of {record.total} runs; any "
+                "change stops it",
+            )
+    assert isinstance(found, Verdict)
+    return remembered(key, lambda: found)
+
+
+def _evidence(verdict: Verdict) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Nearest candidates", anchor=False)
+        st.plotly_chart(
+            candidate_bars(verdict, BARS, dark=style.dark()),
+            theme=None,
+            key="candidates",
+            config={"displayModeBar": False},
+            alt="Distance of the nearest candidates, with intervals",
+        )
+        st.caption(_measure_words(verdict))
+    with right:
+        if verdict.recovered is not None:
+            st.subheader("Constants recovered from the file", anchor=False)
+            st.plotly_chart(
+                recovered_constants(verdict, dark=style.dark()),
+                theme=None,
+                key="recovered",
+                config={"displayModeBar": False},
+                alt="Recovered mean and std of each channel beside the verdict's",
+            )
+            st.caption(
+                "No list of candidates is behind these: the mean follows from the stored means and "
+                "the sums of the first filters, the std from the stored variances and how "
+                "neighbouring pixels of photos vary together."
+            )
+        run = [row for row in verdict.rows if row.by_layer]
+        if run:
+            st.subheader("Through the whole network", anchor=False)
+            st.plotly_chart(
+                distance_by_layer(run, verdict.key, dark=style.dark()),
+                theme=None,
+                key="by_layer",
+                config={"displayModeBar": False},
+                alt="Distance at every batch normalization under each candidate",
+            )
+
+
+def _measure_words(verdict: Verdict) -> str:
+    if verdict.evidence == "output":
+        return (
+            "No batch normalization is stored apart in this network, so its answers are all there "
+            "is: they should be sure of each photo, differ between photos, and not change when a "
+            "photo is mirrored. This is weaker evidence."
+        )
+    return (
+        "Symmetric Kullback–Leibler divergence between what arrives at the first batch "
+        "normalization and the mean and variance stored there, median over channels: 0 is what the "
+        f"training saw. Bars: 95 % over redrawn sets of the {verdict.photos} photos."
+    )
+
+
+def _feeding(verdict: Verdict) -> None:
+    st.subheader("Feed it right", anchor=False)
+    code, files = st.columns([3, 1], gap="large")
+    with code:
+        target = choice(keys.INSPECT_CODE, "In", CODE, "Code from 8-bit pixels to what it expects.")
+        st.code(verdict.code(target), language="python", wrap_lines=True)
+    with files:
+        st.download_button(
+            "Verdict as JSON",
+            json.dumps(verdict.to_dict(), indent=1, ensure_ascii=False, allow_nan=False),
+            "verdict.json",
+            "application/json",
+            help="All numbers of this page; `python -m normviz inspect` writes the same.",
+        )
+
+
+def _table(verdict: Verdict) -> None:
+    st.subheader("All candidates", anchor=False)
+    measure = "score" if verdict.evidence == "output" else "distance"
+    head = ["fed as", measure, "95 % interval", "first in", "all layers", "entropy", "sure of"]
+    head += ["same class", "mirrored"]
+    if any(row.accuracy is not None for row in verdict.rows):
+        head.append("accuracy")
+    rows = []
+    for row in verdict.rows:
+        interval = "–" if row.interval is None else " to ".join(map(_cell, row.interval))
+        cells = [
+            _cell(row.score if measure == "score" else row.distance),
+            interval,
+            f"{row.support:.0%}",
+            _cell(row.deep),
+            "–" if row.entropy is None else f"{row.entropy:.2f} bits",
+            _percent(row.most_probable),
+            _percent(row.agreement),
+            _percent(row.mirror_agreement),
+        ]
+        if len(head) > 9:
+            cells.append(_percent(row.accuracy))
+        rows.append([row.title, *cells])
+    with st.container(key="candidates_table"):
+        st.html(table_html(head, rows, "All candidates"))
+    st.caption(
+        "“First in”: share of redrawn sets of the photos in which it ranks first. “All layers”: "
+        "median distance over all batch normalizations. “Sure of”: mean probability of the first "
+        "class. “Same class”: share of photos with the first class that the verdict gives. "
+        "“Mirrored”: how alike the answers to a photo and its mirror image are. Only the nearest "
+        "and the usual candidates were run through the whole network."
+    )
+
+
+def _guesses(verdict: Verdict, titles: Sequence[str]) -> None:
+    rows: list[Row] = [row for row in verdict.rows if row.top5]
+    if not rows:
+        return
+    st.subheader("First guesses under each", anchor=False)
+    options = {f"{at}": title for at, title in enumerate(titles[: verdict.photos])}
+    with st.container(width=340):
+        at = int(menu(keys.INSPECT_PHOTO, "Photo", options))
+    lines = [
+        [row.title, *(f"{name} {100 * share:.0f} %" for name, share in row.top5[at])]
+        for row in rows
+    ]
+    with st.container(key="top5_table"):
+        head = ["fed as", *(f"{place}." for place in range(1, len(lines[0])))]
+        st.html(table_html(head, lines, "First guesses", numbers=False))
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
