@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from normviz.errors import LimitError, NormvizError, ParameterError, ReadError
 from normviz.read.limits import Limits, size_text
 
@@ -167,6 +169,8 @@ def _serve() -> None:
     try:
         memory, work, args = pickle.loads(_whole(questions))
         threading.Thread(target=_until_closed, args=(questions,), daemon=True).start()
+        # The images of a network are spread over threads; each product of matrices needs only one.
+        threadpool_limits(1, "blas")
         _bound_memory(memory)
         for record in work(*args):
             _send(answers, pickle.dumps(("record", record)))
