@@ -23,6 +23,10 @@ class ReadError(NormvizError):
             parts.append(f"{self.remedy}.")
         super().__init__(" ".join(parts))
 
+    def __reduce__(self) -> tuple:
+        # An error that crosses to another process is made again from its parts.
+        return type(self), (self.path, self.reason, self.remedy)
+
 
 class LimitError(ReadError):
     """A source is larger than the stated limits allow; refused before it costs memory."""

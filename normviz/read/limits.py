@@ -29,6 +29,8 @@ class Limits:
     should keep of decoded images.
     ``max_whitening_bytes``: what fitting a whitening may take beside the images themselves.
     ``max_bytes_per_model``: one ONNX file (its format ends at 2 GB).
+    ``max_model_memory_bytes``: what running a visitor's network may take, in its own process.
+    ``max_model_seconds``: how long running it may take, in seconds.
 
     >>> Limits(max_pixels_per_image=1_000_000).max_pixels_per_image
     1000000
@@ -44,6 +46,8 @@ class Limits:
     max_memory_bytes: int = 256 * MEGABYTE
     max_whitening_bytes: int = 512 * MEGABYTE
     max_bytes_per_model: int = 512 * MEGABYTE
+    max_model_memory_bytes: int = 2048 * MEGABYTE
+    max_model_seconds: int = 120
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -100,6 +104,8 @@ class Limits:
             f"{size_text(self.max_memory_bytes)} of memory.",
             f"Fitting a whitening may take up to {size_text(self.max_whitening_bytes)} of memory.",
             f"One ONNX model may have up to {size_text(self.max_bytes_per_model)}.",
+            f"Running it may take up to {size_text(self.max_model_memory_bytes)} of memory and "
+            f"{self.max_model_seconds} s.",
         )
 
     def refuse_pixels(self, name: str, width: int, height: int) -> None:

@@ -210,3 +210,7 @@ def test_outputs_that_overflowed_have_no_probabilities():
 @pytest.mark.parametrize("shape", [(2, 1), (2, 5, 4, 4), (4,), (2, 1, 5)])
 def test_other_shapes_give_no_predictions(shape):
     assert predictions_of(np.zeros(shape, np.float32)) == []
+
+
+def test_words_give_no_predictions():
+    assert predictions_of(np.array([["cat", "dog"]], object)) == []

@@ -136,6 +136,15 @@ def test_a_second_look_is_exact(values, data):
         np.testing.assert_allclose(look.percentiles(values.size, qs), exact, rtol=1e-12, atol=1e-12)
 
 
+def test_a_second_look_finds_its_place_among_many_values_of_one_key():
+    values = maps(4, 8, 50, 50)
+    qs = [*PERCENTILES, 50.003, 12.3456]
+    begun = Narrowed.around(LayerRecord.of(values), qs)
+    exact = np.percentile(values.astype(np.float64), qs)
+    found = begun.look(values[:1]).merge(begun.look(values[1:])).percentiles(values.size, qs)
+    np.testing.assert_allclose(found, exact, rtol=1e-12)
+
+
 def test_a_second_look_keeps_little():
     values = maps(4, 16, 100, 100)
     begun = Narrowed.around(LayerRecord.of(values))
