@@ -19,6 +19,7 @@ from normviz.errors import NormvizError
 from normviz.networks import Network, mobilenet_v2_network
 from normviz.networks.graph import LAYOUTS, HintError
 from normviz.networks.onnx_file import open_onnx
+from normviz.networks.trial import tried
 
 NETWORKS = {
     "mobilenet_v2": "MobileNetV2, trained on ImageNet",
@@ -108,6 +109,9 @@ def _uploaded() -> Chosen | None:
                 break
             except HintError as error:
                 hints[error.asks] = _hint(error)
+        # What does not run within the limits is found out where it harms nobody.
+        with st.spinner("Trying the network on one image, in a process of its own…"):
+            remembered(("tried", digest, f"{hints}"), lambda: tried(data, file.name, **hints))
     except NormvizError as error:
         st.warning(plain(str(error)))
         return None

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app import keys
 from app.cached import known, remembered
