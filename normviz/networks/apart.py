@@ -29,7 +29,14 @@ T = TypeVar("T")
 _PREFIX = 8
 """Bytes of the length that stands before each message."""
 
-_OF_MEMORY = ("bad_alloc", "bad allocation", "allocate memory", "MemoryError", "out of memory")
+_OF_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "allocate memory",
+    "MemoryError",
+    "out of memory",
+    "Failed to serialize",
+)
 
 
 def apart(
@@ -229,7 +236,7 @@ def _bound_memory(limit: int) -> None:
 def _unforeseen(error: Exception) -> bytes:
     """An error that is none of ours, with where it came from; as text when it cannot travel."""
     where = "".join(traceback.format_exception(error))
-    if any(words in where for words in ("bad_alloc", "MemoryError")):
+    if any(words in where for words in _OF_MEMORY):
         return pickle.dumps(("memory", None))
     try:
         error.add_note(where)

@@ -50,6 +50,9 @@ class HintError(ReadError):
         super().__init__(path, reason, remedy)
         self.asks = asks
 
+    def __reduce__(self) -> tuple:
+        return type(self), (self.path, self.reason, self.remedy, self.asks)
+
 
 @dataclass(frozen=True)
 class ImageInput:
