@@ -65,6 +65,8 @@ NORM_SEED = Key("norm_seed", 0)
 
 NETWORK = Key("net", "mobilenet_v2")
 NETWORK_FILE = Key("net_file", None, shareable=False)
+KEPT_NETWORK = Key("kept_network", None, shareable=False)
+LAST_NETWORK = Key("last_network", None, shareable=False)
 NETWORK_SIZE = Key("net_size", 224)
 NETWORK_LAYOUT = Key("net_layout", "NCHW")
 DEPTH_IMAGE = Key("of", "all")

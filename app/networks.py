@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -50,7 +50,9 @@ def pick_network(stacks: bool = True) -> Chosen | None:
     Without ``stacks`` only trained networks are offered.
     """
     options = {name: title for name, title in NETWORKS.items() if stacks or name != "stack"}
+    _as_on_the_last_page(options)
     kind = menu(keys.NETWORK, "Network", options, "Which network is looked at.")
+    st.session_state[keys.LAST_NETWORK.name] = kind
     if kind == "stack":
         return _stack()
     if kind == "upload":
@@ -62,6 +64,14 @@ def pick_network(stacks: bool = True) -> Chosen | None:
         "imagenet",
         "ImageNet's constants",
     )
+
+
+def _as_on_the_last_page(options: Mapping[str, str]) -> None:
+    """Begin with the network of the page before: Streamlit forgets what a page's widgets held."""
+    name = keys.NETWORK.name
+    last = st.session_state.get(keys.LAST_NETWORK.name)
+    if last in options and name not in st.session_state and name not in st.query_params:
+        st.session_state[name] = last
 
 
 def _stack() -> Chosen:
@@ -89,33 +99,43 @@ def _stack() -> Chosen:
 
 
 def _uploaded() -> Chosen | None:
-    file = st.file_uploader(
+    st.file_uploader(
         "ONNX file",
         key=keys.NETWORK_FILE.name,
         help="A network that takes one batch of images. Of other formats it is said how to export "
         "them. It is kept in this server's memory and dropped with the session.",
+        on_change=_keep,
     )
-    if file is None:
+    kept = st.session_state.get(keys.KEPT_NETWORK.name)
+    if kept is None:
         st.caption("The network's layers are found in the file; nothing else is needed.")
         return None
-    data = file.getvalue()
+    name, data = kept
+    if st.session_state.get(keys.NETWORK_FILE.name) is None:
+        st.caption(plain(f"{name}, as uploaded before."))
     digest = blake2b(data, digest_size=16).hexdigest()
     try:
-        model = remembered(("onnx", digest), lambda: open_onnx(data, file.name))
+        model = remembered(("onnx", digest), lambda: open_onnx(data, name))
         hints: dict[str, Any] = {}
         while True:
             try:
-                network = Network(model, file.name, **hints)
+                network = Network(model, name, **hints)
                 break
             except HintError as error:
                 hints[error.asks] = _hint(error)
         # What does not run within the limits is found out where it harms nobody.
         with st.spinner("Trying the network on one image, in a process of its own…"):
-            remembered(("tried", digest, f"{hints}"), lambda: tried(data, file.name, **hints))
+            remembered(("tried", digest, f"{hints}"), lambda: tried(data, name, **hints))
     except NormvizError as error:
         st.warning(plain(str(error)))
         return None
-    return Chosen(f"{digest}:{hints}", network, f"Your {file.name}: {network.input.words()}.")
+    return Chosen(f"{digest}:{hints}", network, f"Your {name}: {network.input.words()}.")
+
+
+def _keep() -> None:
+    """Keep the file for the other pages; a file that is taken away is kept no longer."""
+    file = st.session_state[keys.NETWORK_FILE.name]
+    st.session_state[keys.KEPT_NETWORK.name] = file and (file.name, file.getvalue())
 
 
 def _hint(error: HintError) -> Any:

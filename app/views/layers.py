@@ -142,6 +142,10 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
         if chosen is None or not rows:
             head.markdown("#### What a network's layers feel under each normalization")
             return
+        if not chosen.network.layers:
+            head.markdown("#### This network has no layers to measure")
+            st.warning("No convolution or matrix product with stored weights was found in it.")
+            return
         for column in columns:
             if column.fitted is None:
                 st.caption(plain(f"{column.method.about.short}: {column.message}"))
@@ -162,6 +166,41 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
             )
     reference = next(column for column in usable if column.name == against)
     shown = Shown(chosen, rows, usable, lights, {}, reference)
+    over_depth, below = st.container(), st.container()
+    # Which layer is open is marked in the charts above it.
+    with below:
+        moved = st.container()
+        st.subheader("One layer", anchor=False)
+        controls, picture = st.columns([3, 1], gap="large")
+    with controls:
+        opened = _pick_layer(chosen.network)
+    with over_depth:
+        shown = _over_depth(shown, opened, head)
+    if not shown.records:
+        return
+    with moved:
+        _shift_section(shown, opened)
+    with below:
+        table, note = _layer_section(shown, opened, controls, picture)
+        _guesses_section(shown)
+    _exact_table(shown, opened, table, note)
+
+
+def _pick_layer(network: Network) -> int:
+    """Draw the layer's number and return its place, from 0."""
+    with st.container(width=200):
+        number_of = whole(
+            keys.DEPTH_LAYER,
+            f"Layer (1 to {len(network.layers)})",
+            1,
+            len(network.layers),
+            "From the input on; a click on a point above opens its layer too.",
+        )
+    return number_of - 1
+
+
+def _over_depth(shown: Shown, opened: int, head) -> Shown:
+    """Draw both charts over depth while the network runs; return what was measured."""
     left, right = st.columns(2, gap="large")
     with left:
         one = _pick_measure(keys.DEPTH_LEFT)
@@ -175,17 +214,13 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
     except NormvizError as error:
         head.markdown("#### This network could not be run on these images")
         st.error(plain(str(error)))
-        return
+        return shown
     head.markdown(f"#### {plain(_headline(shown))}")
-    opened = _opened(shown)
     _draw_depth(shown, left_chart, one, opened, "left")
     _draw_depth(shown, right_chart, other, opened, "right")
     legend.html(_legend(shown))
     st.caption(plain(_how(shown)))
-    _shift_section(shown, opened)
-    table, note = _layer_section(shown, opened)
-    _guesses_section(shown)
-    _exact_table(shown, opened, table, note)
+    return shown
 
 
 # ----------------------------------------------------------------------------------------- picks
@@ -474,43 +509,23 @@ def _shifted(shown: Shown) -> tuple[Column, str]:
 # ------------------------------------------------------------------------------------- one layer
 
 
-def _opened(shown: Shown) -> int:
-    """The layer that is open, from 0; its menu stands further below."""
-    last = len(shown.network.layers)
-    try:
-        value = int(st.session_state.get(keys.DEPTH_LAYER.name) or 1)
-    except (TypeError, ValueError):
-        value = 1
-    return min(max(value, 1), last) - 1
-
-
-def _layer_section(shown: Shown, opened: int) -> tuple[DeltaGenerator, DeltaGenerator]:
+def _layer_section(
+    shown: Shown, opened: int, controls: DeltaGenerator, picture: DeltaGenerator
+) -> tuple[DeltaGenerator, DeltaGenerator]:
     """Draw one layer; return the places of its table and of what is said of it."""
-    st.subheader("One layer", anchor=False)
-    layers = shown.network.layers
-    layer = layers[opened]
+    layer = shown.network.layers[opened]
     channels = next(iter(shown.records.values())).layers[opened].channels
     if (st.session_state.get(keys.DEPTH_CHANNEL.name) or 1) > channels:
         st.session_state[keys.DEPTH_CHANNEL.name] = channels
-    controls, picture = st.columns([3, 1], gap="large")
     with controls:
-        with st.container(horizontal=True, vertical_alignment="bottom", key="layer_controls"):
-            with st.container(width=160):
-                whole(
-                    keys.DEPTH_LAYER,
-                    f"Layer (1 to {len(layers)})",
-                    1,
-                    len(layers),
-                    "From the input on; a click on a point above opens its layer too.",
-                )
-            with st.container(width=180):
-                channel = whole(
-                    keys.DEPTH_CHANNEL,
-                    f"Channel (1 to {channels})",
-                    1,
-                    channels,
-                    "Whose filter and maps are shown.",
-                )
+        with st.container(width=200):
+            channel = whole(
+                keys.DEPTH_CHANNEL,
+                f"Channel (1 to {channels})",
+                1,
+                channels,
+                "Whose filter and maps are shown.",
+            )
         st.markdown(plain(_layer_sentence(shown, opened)))
         _channels_chart(shown, opened, channel)
     with picture:
