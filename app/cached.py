@@ -26,7 +26,13 @@ from normviz.methods import Fitted, Method
 from normviz.methods.kernels import affine, looked_up
 from normviz.networks import FirstLayer, Network, centre_view, network_view, pre_activations
 from normviz.observe.activations import ActivationRange, DayNight, activation_range, day_night
-from normviz.observe.network import Feed, NetworkRecord, exact_percentiles, record_network
+from normviz.observe.network import (
+    Feed,
+    NetworkRecord,
+    SecondLook,
+    look_again,
+    record_network,
+)
 from normviz.observe.ranges import Ranges, observe, ranges_of_pixels
 from normviz.read.limits import Limits
 from normviz.statistics import ImageStatistics, image_statistics
@@ -334,11 +340,11 @@ def recorded(
         yield so_far
 
 
-def layer_percentiles(
-    network: Network, key: tuple, at: int, feed: Feed, record: NetworkRecord
-) -> np.ndarray:
-    """The exact percentiles of one layer under a feed whose record is finished."""
+def second_look(
+    network: Network, key: tuple, at: int, channel: int, feed: Feed, record: NetworkRecord
+) -> SecondLook:
+    """Exact percentiles of one layer, and one channel's record, under a feed that is finished."""
     return remembered(
-        ("percentiles", key, feed.name, feed.count, at),
-        lambda: exact_percentiles(network, at, feed, record),
+        ("second look", key, feed.name, feed.count, at, channel),
+        lambda: look_again(network, at, channel, feed, record),
     )

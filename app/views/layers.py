@@ -17,11 +17,11 @@ from app import keys, viewer
 from app.cached import (
     NETWORK_COPY,
     fed,
-    layer_percentiles,
     lit_copy,
     name_of,
     recorded,
     remembered,
+    second_look,
     together,
 )
 from app.controls import choice, menu, whole
@@ -44,7 +44,7 @@ from normviz.light import Light
 from normviz.methods import METHODS, Fitted
 from normviz.networks import Layer, Network, centre_view
 from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts, shifts
-from normviz.observe.network import Feed, NetworkRecord, Prediction
+from normviz.observe.network import Feed, NetworkRecord, Prediction, SecondLook
 from normviz.observe.recorder import PERCENTILES
 from normviz.observe.sentences import number, percent
 
@@ -181,9 +181,9 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
     with moved:
         _shift_section(shown, opened)
     with below:
-        table, note = _layer_section(shown, opened, controls, picture)
+        layer = _layer_section(shown, opened, controls, picture)
         _guesses_section(shown)
-    _exact_table(shown, opened, table, note)
+    _exact_table(shown, opened, layer)
 
 
 def _pick_layer(network: Network) -> int:
@@ -509,10 +509,20 @@ def _shifted(shown: Shown) -> tuple[Column, str]:
 # ------------------------------------------------------------------------------------- one layer
 
 
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What of the opened layer is drawn again: the table's place, what it is of, and its note."""
+
+    channel: int
+    whose: str
+    table: DeltaGenerator
+    note: DeltaGenerator
+
+
 def _layer_section(
     shown: Shown, opened: int, controls: DeltaGenerator, picture: DeltaGenerator
-) -> tuple[DeltaGenerator, DeltaGenerator]:
-    """Draw one layer; return the places of its table and of what is said of it."""
+) -> Opened:
+    """Draw one layer; its table is drawn again once it was looked at again."""
     layer = shown.network.layers[opened]
     channels = next(iter(shown.records.values())).layers[opened].channels
     if (st.session_state.get(keys.DEPTH_CHANNEL.name) or 1) > channels:
@@ -530,13 +540,19 @@ def _layer_section(
         _channels_chart(shown, opened, channel)
     with picture:
         _filter(layer, channel)
+    whose = choice(
+        keys.NUMBERS_OF,
+        "Numbers of",
+        {"layer": "The layer", "channel": f"Channel {channel}"},
+        "All units of the layer, or those of the channel alone.",
+    )
     with st.container(key="layer_table"):
         table = st.empty()
-    table.html(_layer_table(shown, opened, {}))
+    table.html(_layer_table(shown, opened, {}, whose))
     note = st.empty()
     note.caption(_NEARLY)
     _maps(shown, layer, channel)
-    return table, note
+    return Opened(channel, whose, table, note)
 
 
 def _channels_chart(shown: Shown, opened: int, channel: int) -> None:
@@ -590,45 +606,62 @@ def _layer_sentence(shown: Shown, opened: int) -> str:
     )
 
 
-def _layer_table(shown: Shown, opened: int, exact: Mapping[str, np.ndarray]) -> str:
-    """The opened layer's numbers under each feed; ``exact`` percentiles where they are known."""
-    head = ["under", "min", "1 %", "median", "99 %", "max", "mean", "std"]
+_HEAD = ["under", "min", "1 %", "median", "99 %", "max", "mean", "std", "fire", "dead", "saturated"]
+
+
+def _layer_table(shown: Shown, opened: int, looks: Mapping[str, SecondLook], whose: str) -> str:
+    """Numbers of the opened layer, or of one channel of it; exact where it was looked at again."""
     rows = []
     for column in shown.columns:
-        for light in shown.lights:
+        for light, value in shown.lights.items():
             record = shown.record(column, light)
             if record is None:
                 continue
-            one = record.layers[opened]
-            name = feed_name(column, light, shown.lights[light])
-            found = exact[name] if name in exact else one.percentiles()
+            title = _short(column) + _in_light(shown, light)
+            look = looks.get(feed_name(column, light, value))
+            one, found = record.layers[opened], record.layers[opened].percentiles()
+            if look is not None:
+                found = look.percentiles
+            if whose == "channel":
+                if look is None:
+                    rows.append([title, *["…"] * (len(_HEAD) - 1)])
+                    continue
+                one, found = look.channel, look.channel_percentiles
             low, middle, high = (found[PERCENTILES.index(q)] for q in (1.0, 50.0, 99.0))
             numbers = (one.layer_low, low, middle, high, one.layer_high, one.layer_mean)
             cells = [number(float(v), one.layer_std) for v in (*numbers, one.layer_std)]
             shares = [one.layer_firing, one.layer_dead, one.layer_saturated]
             cells += ["–" if share is None else f"{100 * share:.1f} %" for share in shares]
-            rows.append([_short(column) + _in_light(shown, light), *cells])
-    return table_html([*head, "fire", "dead", "saturated"], rows, "The layer's numbers")
+            rows.append([title, *cells])
+    return table_html(_HEAD, rows, "The layer's numbers")
 
 
-def _exact_table(shown: Shown, opened: int, place, note) -> None:
+def _exact_table(shown: Shown, opened: int, layer: Opened) -> None:
     """Look at the opened layer once more, for exact percentiles, and draw its table anew."""
     images = tuple(row.image.digest for row in shown.rows)
     key = (shown.chosen.key, images)
     feeds = [one for one in _feeds(shown) if one.feed.name in shown.records]
     tasks = [
-        partial(layer_percentiles, one.network, key, opened, one.feed, shown.records[one.feed.name])
+        partial(
+            second_look,
+            one.network,
+            key,
+            opened,
+            layer.channel - 1,
+            one.feed,
+            shown.records[one.feed.name],
+        )
         for one in feeds
     ]
     together(tasks)
-    exact = {one.feed.name: task() for one, task in zip(feeds, tasks, strict=True)}
-    place.html(_layer_table(shown, opened, exact))
-    note.caption(_EXACT)
+    looks = {one.feed.name: task() for one, task in zip(feeds, tasks, strict=True)}
+    layer.table.html(_layer_table(shown, opened, looks, layer.whose))
+    layer.note.caption(_EXACT)
 
 
 _EXACT = (
-    "Every number is of all units of the layer, exact up to float32. “Dead” counts channels that "
-    "fire nowhere in these images, “saturated” units at the activation's end."
+    "Every number is of all units of the layer (or channel), exact up to float32. “Dead” counts "
+    "channels that fire nowhere in these images, “saturated” units at the activation's end."
 )
 _NEARLY = _EXACT.replace("exact up to float32", "percentiles to 1/128 of their value so far")
 

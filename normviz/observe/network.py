@@ -14,7 +14,7 @@ import numpy as np
 
 from normviz.errors import ParameterError
 from normviz.networks.network import Network
-from normviz.observe.recorder import LayerRecord, Narrowed, Recorder
+from normviz.observe.recorder import PERCENTILES, LayerRecord, Narrowed, Recorder
 
 CHUNK = 8
 """So many images go through a network in one piece of work, one after the other."""
@@ -126,17 +126,40 @@ def _chunk(
     return NetworkRecord(feed.name, stop - start, layers, tuple(predictions))
 
 
-def exact_percentiles(network: Network, at: int, feed: Feed, record: NetworkRecord) -> np.ndarray:
-    """The exact percentiles (:data:`PERCENTILES`) of layer ``at`` under a feed, by a second look.
+@dataclass(frozen=True, eq=False)
+class SecondLook:
+    """What a second look at one layer tells: exact percentiles, and one channel's own record.
 
-    ``record`` is the finished one of the same feed.
+    ``percentiles`` are those of the layer, ``channel_percentiles`` of the channel, both at
+    :data:`PERCENTILES`; ``channel`` records the channel alone.
+    """
+
+    percentiles: np.ndarray
+    channel: LayerRecord
+    channel_percentiles: np.ndarray
+
+
+def look_again(
+    network: Network, at: int, channel: int, feed: Feed, record: NetworkRecord
+) -> SecondLook:
+    """Run a feed once more, up to layer ``at``: exact percentiles of it and of ``channel``.
+
+    ``record`` is the finished one of the same feed. The values of one channel are kept until the
+    end, so that their percentiles are exact; of the others only those around the percentiles.
     """
     layer, known = network.layers[at], record.layers[at]
     narrowed = Narrowed.around(known)
+    kept = []
     for index in range(feed.count):
         values = network.run(feed.image(index)[np.newaxis], [layer.tap])[layer.tap]
         narrowed = narrowed.look(values)
-    return narrowed.percentiles(known.units * known.channels)
+        kept.append(np.moveaxis(values, layer.axis, 1)[:, channel].reshape(1, 1, -1).copy())
+    one = np.concatenate(kept, axis=2)
+    return SecondLook(
+        narrowed.percentiles(known.units * known.channels),
+        LayerRecord.of(one, saturation=layer.saturation),
+        np.percentile(one.astype(np.float64), PERCENTILES),
+    )
 
 
 def predictions_of(output: object) -> list[Prediction]:

@@ -81,7 +81,7 @@ def test_lines_table_and_guesses_are_those_of_the_package(open_page):
 def test_percentiles_of_the_opened_layer_are_exact(open_page):
     page = open_page(address("scale_01", lit="As loaded", layer_at=LAYER))
     network, one = mobilenet_v2_network(), feed("scale_01")
-    page.get_by_text("Every number is of all units of the layer, exact up to float32").wait_for()
+    page.get_by_text("Every number is of all units of the layer (or channel), exact").wait_for()
     tap = network.layers[LAYER - 1].tap
     values = [network.run(one.image(at)[np.newaxis], [tap])[tap] for at in range(one.count)]
     low, middle, high = np.percentile(np.concatenate(values).astype(np.float64), [1, 50, 99])
@@ -92,6 +92,33 @@ def test_percentiles_of_the_opened_layer_are_exact(open_page):
     assert [row[name] for name in ("1 %", "median", "99 %")] == [
         number(float(v), std) for v in (low, middle, high)
     ]
+
+
+def test_a_channel_s_numbers_are_its_own(open_page):
+    page = open_page(
+        address(
+            "scale_01", lit="As loaded", layer_at=LAYER, layer_channel=5, numbers_of="Channel 5"
+        )
+    )
+    page.get_by_text("Every number is of all units of the layer (or channel), exact").wait_for()
+    network, one = mobilenet_v2_network(), feed("scale_01")
+    tap = network.layers[LAYER - 1].tap
+    values = [network.run(one.image(at)[np.newaxis], [tap])[tap][:, 4] for at in range(one.count)]
+    every = np.concatenate(values).astype(np.float64)
+    head, _, last = table(page, "layer_table")
+    row = dict(zip(head, last, strict=True))
+    wanted = {
+        "min": every.min(),
+        "1 %": np.percentile(every, 1),
+        "median": np.median(every),
+        "99 %": np.percentile(every, 99),
+        "mean": every.mean(),
+        "std": every.std(),
+    }
+    assert {name: row[name] for name in wanted} == {
+        name: number(float(value), float(every.std())) for name, value in wanted.items()
+    }
+    assert row["fire"] == f"{100 * (every > 0).mean():.1f} %"
 
 
 def test_both_lights_and_the_exposure_slider(open_page):
