@@ -16,13 +16,15 @@ from normviz.inspection.photos import Views, views_of
 from normviz.inspection.recovered import Recovered, recover
 from normviz.inspection.response import Pooled, measure_response
 from normviz.inspection.through import Through, run_through
-from normviz.inspection.verdict import TOLD_APART, Row, Verdict
+from normviz.inspection.verdict import SURE, TOLD_APART, Row, Verdict
 from normviz.networks.network import Network
 from normviz.networks.view import centre_view
 
 MOST_PHOTOS = 64
 DRAWS = 200
 RECOVERED_DRAWS = 60
+TURNED = 6
+"""So many of the best are fed in the other order of channels too, where only answers tell."""
 
 CLOSE = 0.03
 """Up to this distance a published family explains the first normalization well enough."""
@@ -140,8 +142,12 @@ class _Inspection:
                 return
             self.pooled[order] = response.pooled(self.weights)
         self.evidence = "first layer"
+        # A family is as close as its closest member.
         self.first = np.stack(
-            [self.pooled[family.head.order].distances(family.head) for family in self.families]
+            [
+                np.min([self.pooled[one.order].distances(one) for one in family.members], axis=0)
+                for family in self.families
+            ]
         )
 
     def _first_by_runs(self) -> Iterator[Step]:
@@ -177,22 +183,32 @@ class _Inspection:
                 self.first = np.concatenate([self.first, own[order][np.newaxis]])
 
     def _run_through(self) -> Iterator[Step]:
-        chosen = self._finalists()
+        if self.first is not None:
+            yield from self._all_through(self._finalists(-self.first[:, 0]))
+            return
+        # Without normalizations every family is asked, the other order of channels for the best.
+        some = [family for family in self.families if family.head.order != "BGR"]
+        yield from self._all_through(some)
+        best = np.argsort(-self._scores()[:, 0], kind="stable")[:TURNED]
+        twins = [self._twin(self.families[index]) for index in best]
+        yield from self._all_through([twin for twin in twins if twin is not None])
+        yield from self._all_through(self._finalists(self._scores()[:, 0]), mirror=True)
+
+    def _all_through(self, chosen: list[Family], mirror: bool = False) -> Iterator[Step]:
         exposed = self.views.exposed()
         total = len(chosen) * len(exposed)
         for index, family in enumerate(chosen):
             for done, part in enumerate(
-                run_through(self.network, family.head, exposed, self.norms)
+                run_through(self.network, family.head, exposed, self.norms, mirror=mirror)
             ):
                 if part is None:
                     yield Step("whole network", index * len(exposed) + done + 1, total)
                 else:
                     self.through[family.key] = part
 
-    def _finalists(self) -> list[Family]:
-        if self.first is None:
-            return self.families
-        ranked = [self.families[i] for i in np.argsort(self.first[:, 0], kind="stable")]
+    def _finalists(self, scores: np.ndarray) -> list[Family]:
+        """The best three, the first's twin, and those whose cost is always shown."""
+        ranked = [self.families[i] for i in np.argsort(-scores, kind="stable")]
         chosen = {family.key: family for family in ranked[:3]}
         twin = self._twin(ranked[0])
         if twin is not None:
@@ -229,15 +245,18 @@ class _Inspection:
             support[self.families.index(twin)] if twin is not None else 0.0
         )
         rows = self._rows(scores, support, best)
+        # Not ruled out is what is at least as good in one of twenty draws.
+        level = scores[leader, 1:]
+        as_good = [float((row[1:] >= level).mean()) for row in scores]
         rivals = tuple(
-            family.key
-            for family, share in sorted(
-                zip(self.families, support, strict=True), key=lambda pair: -pair[1]
-            )
-            if share >= 0.05 and family is not best and family is not twin
+            self.families[i].key
+            for i in np.argsort(-scores[:, 0], kind="stable")
+            if as_good[i] >= 0.05 and self.families[i] is not best and self.families[i] is not twin
         )
         order = None
-        if best.head.order != "grey" and order_support >= TOLD_APART:
+        # What the answers alone say of the order is worth no more than what they say of the constants.
+        certain = self.first is not None or together >= SURE
+        if best.head.order != "grey" and order_support >= TOLD_APART and certain:
             order = best.head.order
         entry = self.network.input
         return Verdict(
@@ -268,9 +287,10 @@ class _Inspection:
             return -self.first
         found = []
         for family in self.families:
-            answers = self.through[family.key].answers
+            through = self.through.get(family.key)
             lost = np.full(len(self.weights), -np.inf)
-            found.append(lost if answers is None else answers.score(self.weights))
+            known = through is not None and through.answers is not None
+            found.append(through.answers.information(self.weights) if known else lost)
         return np.stack(found)
 
     def _ordered(self, leader: int, scores: np.ndarray) -> tuple[int, float]:
@@ -338,12 +358,14 @@ class _Inspection:
             "entropy": float(answers.entropy(all_once)[0]),
             "most_probable": float(answers.most_probable(all_once)[0]),
             "information": float(answers.information(all_once)[0]),
-            "mirror_agreement": float(answers.agreement(all_once)[0]),
             "top5": tuple(
                 tuple((self._class(int(c)), float(row[c])) for c in classes)
                 for classes, row in zip(top, answers.shares, strict=True)
             ),
         }
+        mirrored = answers.agreement(all_once)
+        if mirrored is not None:
+            known["mirror_agreement"] = float(mirrored[0])
         if own is not None and own.answers is not None:
             right = np.argsort(-own.answers.shares, axis=1, kind="stable")[:, :5]
             known["agreement"] = float((top[:, 0] == right[:, 0]).mean())
