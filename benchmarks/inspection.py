@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpus import add_images, jpegs_of
+from corpus import add_images
 
 from normviz import Image, read
 from normviz.inspection import Verdict, verdict_of
@@ -68,10 +68,9 @@ def main() -> None:
     ]
     record["re_expressed"] = summary(trials)
     print(record["re_expressed"], flush=True)
-    published = [way for way in ways]
     folded = []
     for _ in range(asked.folded):
-        way = published[int(rng.integers(len(published)))]
+        way = ways[int(rng.integers(len(ways)))]
         layout = str(rng.choice(["NCHW", "NHWC"]))
         folded.append(one(network, Convention(way, layout, folded=True), IMAGENET, pool, rng))
     record["folded"] = summary(folded)
@@ -93,7 +92,7 @@ def main() -> None:
 
 def pool_of(folder: Path) -> list[Image]:
     pool = [load_sample(key) for key in SAMPLES]
-    jpegs = jpegs_of(folder) if folder.is_dir() else []
+    jpegs = sorted(folder.glob("*.jpg"))
     if not jpegs:
         print(f"{folder} has no JPEGs: only the {len(pool)} bundled photos are drawn from.")
     return pool + [read(str(path))[0] for path in jpegs]

@@ -14,9 +14,10 @@ STEPS = 30
 TOLD = 30.0
 """Up to this condition number of the filters' answers to colours they tell the colours apart."""
 
-COMMON = 0.3
-"""A weak pull of the three gains towards each other, in logarithms: it decides only where filters
-do not."""
+SPREAD = 0.15
+"""Gains of the colours differ about so much in published constants (std of their logarithms).
+
+It pulls them together as far as the filters disagree; where they fit exactly it does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,12 +134,14 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
         return np.concatenate([off, ratio * np.sqrt(one.plain[0, filters] / 2)], axis=1)
 
     steps = np.eye(len(x)) * 1e-5
-    pull = np.zeros((channels, len(x)))
-    pull[:, :channels] = COMMON * (np.eye(channels) - 1 / channels)
+    apart = np.zeros((channels, len(x)))
+    apart[:, :channels] = (np.eye(channels) - 1 / channels) / SPREAD
     damping = 1e-3
     now = residuals(x[np.newaxis])[0]
     for _ in range(STEPS):
         weights = np.sqrt(_huber(now))
+        # The noise of the residuals against the spread of gains, as a Gaussian prior has it.
+        pull = apart * 1.48 * float(np.median(np.abs(now)))
         slopes = ((residuals(x + steps) - now) / 1e-5).T
         left = np.concatenate([slopes * weights[:, np.newaxis], pull])
         right = np.concatenate([now * weights, pull @ x])
