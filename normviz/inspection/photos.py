@@ -57,7 +57,7 @@ class Views:
 def exposure(
     means: np.ndarray, squares: np.ndarray, usual: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return gain a and offset o a colour, so that a · u + o has the mean and std of photos at large.
+    """Return gain a and offset o a colour: a · u + o has the mean and std of photos at large.
 
     ``means`` and ``squares`` are E[u] and E[u²] of the set ``(…, C)``. Without ``usual``, and for a
     set without contrast, a = 1 and o = 0.

@@ -56,8 +56,8 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
 
     What arrives there has the mean μ_f and variance σ_f² that were stored in training. Those of the
     photos depend on g and b as :meth:`Pooled.moments` says, so the g > 0 and b are sought that
-    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ q_f ln²(v_f / σ_f²)], with weights w_f that let outliers
-    count less (Huber 1964; Gauss–Newton) and q_f, the share that plain areas
+    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ q_f ln²(v_f / σ_f²)], with weights w_f that let
+    outliers count less (Huber 1964; Gauss–Newton) and q_f, the share that plain areas
     explain (:class:`Pooled`). It begins with E[y] by least squares from the filters'
     sums, μ_f − k_f = Σ_c S_fc E[y_c], and one gain for all colours.
 

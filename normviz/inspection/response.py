@@ -25,7 +25,7 @@ AFFINE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """Mean products ``(N, F, B, B)`` of the parts (r_1…r_C, s_1…s_C, k, 1), a photo and filter each.
+    """Mean products ``(N, F, B, B)`` of the parts (r_1…r_C, s_1…s_C, k, 1) for photos and filters.
 
     ``means`` and ``pairs`` are the photos' own E[u] and E[u uᵀ]. ``order`` is that in which
     colours meet channels.
@@ -58,8 +58,8 @@ class Response:
 class Pooled:
     """A response over D sets of photos, each with its exposure: u becomes ``a · u + o (D, C)``.
 
-    ``centre`` is E[u] after it. ``plain (D, F)`` is the share of a filter's variance that its answer
-    to plain areas explains: near 1 for one that sees colour and brightness, near 0 for one that
+    ``centre`` is E[u] after it. ``plain (D, F)`` is the share of a filter's variance that its
+    answer to plain areas explains: near 1 for one that sees colour and brightness, near 0 for one that
     sees edges, whose variance depends on how sharp the photos are more than on any constants.
     """
 
@@ -82,7 +82,7 @@ class Pooled:
         return mean, np.maximum(second - mean**2, 0.0)
 
     def distances(self, candidate: Candidate) -> np.ndarray:
-        """The distance at the normalization, for each set of photos, filters weighted by ``plain``."""
+        """The distance at the normalization for each set, filters weighted by ``plain``."""
         return layer_distance(
             self.norm, *self.moments(candidate.gain, candidate.bias), weights=self.plain
         )

@@ -117,16 +117,11 @@ def _before(model: onnx.ModelProto, nodes: list[onnx.NodeProto], last: str) -> N
         model.graph.node.insert(index, node)
 
 
-def _inside(
-    model: onnx.ModelProto, a: np.ndarray, b: np.ndarray, turned: bool, how: str
-) -> None:
+def _inside(model: onnx.ModelProto, a: np.ndarray, b: np.ndarray, turned: bool, how: str) -> None:
     """x = A · y + B of the channels as they come in, then turned round where asked."""
     name = model.graph.input[0].name
     shape = (1, len(a), 1, 1)
-    if how == "Sub, Div":
-        numbers = (0.0 - b / a, 1 / a)
-    else:
-        numbers = (a, b)
+    numbers = (0.0 - b / a, 1 / a) if how == "Sub, Div" else (a, b)
     nodes, last = [], name
     for kind, values in zip(how.split(", "), numbers, strict=True):
         stored = _store(model, f"inside.{kind}", values.reshape(shape).astype(np.float32))
