@@ -59,8 +59,8 @@ class Pooled:
     """A response over D sets of photos, each with its exposure: u becomes ``a · u + o (D, C)``.
 
     ``centre`` is E[u] after it. ``plain (D, F)`` is the share of a filter's variance that its
-    answer to plain areas explains: near 1 for one that sees colour and brightness, near 0 for one that
-    sees edges, whose variance depends on how sharp the photos are more than on any constants.
+    answer to plain areas explains: near 1 for one that sees colour and brightness, near 0 for one
+    that sees edges, whose variance depends on how sharp the photos are more than on any constants.
     """
 
     norm: BatchNorm
