@@ -147,17 +147,14 @@ class _Inspection:
         yield from self._run_through()
 
     def _respond(self) -> Iterator[Step]:
-        total, done = len(self.views) * len(self.orders), 0
-        for order in self.orders:
-            response = None
-            for response in measure_response(self.network, self.views, order):
-                if response is None:
-                    done += 1
-                    yield Step("first layer", done, total)
+        response = None
+        for done, response in enumerate(measure_response(self.network, self.views)):
             if response is None:
-                self.pooled = {}
-                return
-            self.pooled[order] = response.pooled(self.weights)
+                yield Step("first layer", done + 1, len(self.views))
+        if response is None:
+            return
+        for order in self.orders:
+            self.pooled[order] = response.pooled(self.weights, order)
         self.evidence = "first layer"
         # A family is as close as its closest member.
         self.first = np.stack(
@@ -423,8 +420,6 @@ def _some(pooled: Pooled, count: int) -> Pooled:
         pooled.norm,
         pooled.order,
         pooled.products[rows],
-        pooled.a[rows],
-        pooled.o[rows],
         pooled.centre[rows],
         pooled.plain[rows],
     )

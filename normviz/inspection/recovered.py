@@ -67,12 +67,12 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
     rng = np.random.default_rng(seed)
     norm, use = pooled.norm, np.flatnonzero(counted(pooled.norm))
     found = []
-    for row in range(len(pooled.a)):
+    for row in range(len(pooled.centre)):
         filters = use if row == 0 else rng.choice(use, len(use))
         found.append(_fit(pooled, row, filters))
     gains, biases = (np.stack(part) for part in zip(*found, strict=True))
     means, stds = 0.0 - biases / gains, 1 / gains
-    channels = pooled.a.shape[1]
+    channels = pooled.centre.shape[1]
     answers = pooled.products[0, use, channels : 2 * channels, -1]
     singular = np.linalg.svd(
         answers / np.sqrt(norm.variance[use] + norm.epsilon)[:, np.newaxis], compute_uv=False
@@ -96,12 +96,10 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
         norm,
         pooled.order,
         pooled.products[row : row + 1],
-        pooled.a[row : row + 1],
-        pooled.o[row : row + 1],
         pooled.centre[row : row + 1],
         pooled.plain[row : row + 1],
     )
-    channels = pooled.a.shape[1]
+    channels = pooled.centre.shape[1]
     products = one.products[0]
     std = np.sqrt(norm.variance + norm.epsilon)
     sums = products[:, channels : 2 * channels, -1]
@@ -122,8 +120,6 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
             norm,
             one.order,
             np.broadcast_to(one.products, (len(points), *one.products.shape[1:])),
-            np.broadcast_to(one.a, (len(points), channels)),
-            np.broadcast_to(one.o, (len(points), channels)),
             np.broadcast_to(one.centre, (len(points), channels)),
             np.broadcast_to(one.plain, (len(points), len(std))),
         )

@@ -66,7 +66,7 @@ def test_progress_comes_before_the_verdict_and_names_its_stage(own):
     assert all(isinstance(step, Step) for step in steps)
     assert list(dict.fromkeys(step.stage for step in steps)) == ["first layer", "whole network"]
     first = [step for step in steps if step.stage == "first layer"]
-    assert [step.done for step in first] == list(range(1, 33)) and first[0].total == 32
+    assert [step.done for step in first] == list(range(1, 17)) and first[0].total == 16
 
 
 def test_the_record_is_json_with_the_verdict_and_code(own):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from normviz.inspection.candidates import Candidate
-from normviz.inspection.photos import USUAL_MEAN, USUAL_STD, exposure, views_of
+from normviz.inspection.photos import USUAL_MEAN, USUAL_STD, exposure, usual_covariance, views_of
 from normviz.inspection.recovered import recover
 from normviz.inspection.response import measure_response
 from normviz.networks import mobilenet_v2_network
@@ -17,8 +17,8 @@ def noise(count=5, height=12, width=10, seed=1):
     return views_of(list(rng.random((count, height, width, 3)) * scale + 0.1), usual=False)
 
 
-def response_of(network, views, order="RGB"):
-    *_, found = measure_response(network, views, order)
+def response_of(network, views):
+    *_, found = measure_response(network, views)
     return found
 
 
@@ -27,7 +27,7 @@ def test_it_gives_what_arrives_when_a_candidate_is_fed(order):
     network, rng = mobilenet_v2_network(), np.random.default_rng(2)
     views = views_of(list(rng.random((3, 224, 224, 3)) ** 2))
     candidate = Candidate.of("x", "", *CONSTANTS, order)
-    pooled = response_of(network, views, order).pooled(np.ones((1, 3)))
+    pooled = response_of(network, views).pooled(np.ones((1, 3)), order)
     mean, variance = pooled.moments(candidate.gain, candidate.bias)
     norm = network.batch_norms[0]
     fed = candidate.fed(views.exposed()).astype(np.float32)
@@ -43,8 +43,9 @@ def test_photos_are_brought_to_the_usual_mean_and_std_as_a_set():
     exposed = views.exposed().reshape(-1, 3).astype(np.float64)
     assert exposed.mean(axis=0) == pytest.approx(USUAL_MEAN, abs=1e-5)
     assert exposed.std(axis=0) == pytest.approx(USUAL_STD, abs=1e-5)
-    flat, _ = exposure(np.full(3, 0.5), np.full(3, 0.25))
-    assert flat.tolist() == [1.0, 1.0, 1.0]
+    assert np.cov(exposed.T) == pytest.approx(usual_covariance(), abs=1e-4)
+    flat, _ = exposure(np.full((1, 3), 0.5), np.full((1, 3, 3), 0.25))
+    assert (flat[0] == np.eye(3)).all()
 
 
 def constructed(weights, views, candidate):
@@ -60,8 +61,8 @@ def test_constants_of_a_constructed_network_come_back(order):
     rng, views = np.random.default_rng(5), noise()
     candidate = Candidate.of("x", "", *CONSTANTS, order)
     network = constructed(rng.normal(size=(24, 3, 3, 3)), views, candidate)
-    response = response_of(network, views, order)
-    pooled = response.pooled(np.concatenate([np.ones((1, 5)), rng.integers(1, 3, (20, 5))]))
+    weights = np.concatenate([np.ones((1, 5)), rng.integers(1, 3, (20, 5))])
+    pooled = response_of(network, views).pooled(weights, order)
     found = recover(pooled)
     assert pooled.distances(candidate)[0] == pytest.approx(0, abs=1e-6)
     assert found.candidate.mean == pytest.approx(CONSTANTS[0], abs=1e-3)
