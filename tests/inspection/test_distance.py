@@ -37,8 +37,8 @@ def norm_of(mean, variance, epsilon=1e-5):
 
 
 def test_a_channel_without_stored_variance_is_left_out():
-    norm = norm_of([0.0, 0.0, 0.0], [1.0, 1.0, 0.0])
-    found = layer_distance(norm, np.array([[1.0, 1.0, 50.0]]), np.array([[1.0, 1.0, 9.0]]))
+    norm = norm_of([0.0, 0.0], [1.0, 0.0])
+    found = layer_distance(norm, np.array([[1.0, 50.0]]), np.array([[1.0, 9.0]]))
     assert found[0] == pytest.approx(1.0, rel=1e-4)
 
 
