@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from onnx import helper
 
 from normviz.inspection.candidates import Candidate
 from normviz.inspection.photos import USUAL_MEAN, USUAL_STD, exposure, usual_covariance, views_of
 from normviz.inspection.recovered import recover
 from normviz.inspection.response import measure_response
 from normviz.networks import mobilenet_v2_network
-from tests.inspection.small import normalized
+from tests.inspection.small import convolution, network_of, normalized
 
 CONSTANTS = (np.array([0.45, 0.38, 0.52]), np.array([0.2, 0.3, 0.25]))
 
@@ -34,6 +35,26 @@ def test_it_gives_what_arrives_when_a_candidate_is_fed(order):
     arrived = network.run(fed, [norm.before])[norm.before].astype(np.float64)
     # Zero padding is part of it: the response has to hold at the borders as well.
     assert mean[0] == pytest.approx(arrived.mean(axis=(0, 2, 3)), abs=1e-5)
+    assert variance[0] == pytest.approx(arrived.var(axis=(0, 2, 3)), rel=1e-4)
+
+
+def test_what_the_graph_adds_by_itself_counts_once():
+    rng, views = np.random.default_rng(3), noise()
+    weights = rng.normal(size=(6, 3, 3, 3))
+    nodes = [
+        helper.make_node("Add", ["x", "m"], ["shifted"]),
+        convolution(weights, "shifted", pads=(1, 1, 1, 1)),
+        helper.make_node("BatchNormalization", ["pre", "v", "v", "v", "v"], ["y"]),
+    ]
+    shift = np.array([3.0, -1.0, 2.0], np.float32).reshape(1, 3, 1, 1)
+    stored = {"w": weights.astype(np.float32), "m": shift, "v": np.ones(6, np.float32)}
+    network = network_of(nodes, stored)
+    candidate = Candidate.of("x", "", *CONSTANTS, "RGB")
+    pooled = response_of(network, views).pooled(np.ones((1, 5)))
+    mean, variance = pooled.moments(candidate.gain, candidate.bias)
+    fed = candidate.fed(views.fractions).astype(np.float32)
+    arrived = network.run(fed, ["pre"])["pre"].astype(np.float64)
+    assert mean[0] == pytest.approx(arrived.mean(axis=(0, 2, 3)), abs=1e-4)
     assert variance[0] == pytest.approx(arrived.var(axis=(0, 2, 3)), rel=1e-4)
 
 
