@@ -93,7 +93,7 @@ def separation(a: Candidate, b: Candidate) -> float:
 
     >>> known = {family.key: family.head for family in families(3)}
     >>> separation(known["imagenet"], known["half"]).__round__(2)
-    2.05
+    2.97
     """
     if a.order != b.order or len(a.gain) != len(b.gain):
         return float("inf")

@@ -14,10 +14,10 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Probabilities ``(N, K)`` of the photos and of their mirror images."""
+    """Probabilities ``(N, K)`` of the photos, and of their mirror images where they were asked."""
 
     shares: np.ndarray
-    mirrored: np.ndarray
+    mirrored: np.ndarray | None = None
 
     def entropy(self, weights: np.ndarray) -> np.ndarray:
         """Mean entropy of the photos in bits, for each row of weights ``(D, N)``."""
@@ -30,22 +30,20 @@ class Answers:
     def information(self, weights: np.ndarray) -> np.ndarray:
         """I = H(mean of p) − mean of H(p) in bits: 0 where all photos get the same answer.
 
-        >>> sure = Answers(np.eye(4), np.eye(4))
+        >>> sure = Answers(np.eye(4))
         >>> sure.information(np.ones((1, 4)))
         array([2.])
         """
         share = weights / weights.sum(axis=1, keepdims=True)
         return np.asarray(entropy(share @ self.shares) - share @ entropy(self.shares))
 
-    def agreement(self, weights: np.ndarray) -> np.ndarray:
+    def agreement(self, weights: np.ndarray) -> np.ndarray | None:
         """1 − Jensen–Shannon divergence (bits) between a photo's answer and its mirror image's."""
+        if self.mirrored is None:
+            return None
         middle = entropy((self.shares + self.mirrored) / 2)
         apart = middle - (entropy(self.shares) + entropy(self.mirrored)) / 2
         return _mean(1 - apart, weights)
-
-    def score(self, weights: np.ndarray) -> np.ndarray:
-        """The information that mirroring leaves alone: information × agreement, in bits."""
-        return np.asarray(self.information(weights) * self.agreement(weights))
 
 
 def entropy(shares: np.ndarray) -> np.ndarray:

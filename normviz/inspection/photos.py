@@ -2,7 +2,8 @@
 
 Sixteen photos are, by chance, darker or flatter than the many that a network was trained on, by
 more than what tells one published std from another. So the set as a whole, not each photo, is
-brought to the mean and std of photos at large: one gain and offset a colour for all photos.
+brought to the mean, stds and correlations of colours that photos at large have: one matrix and
+offset for all photos.
 """
 
 from __future__ import annotations
@@ -17,6 +18,27 @@ USUAL_MEAN = np.array([0.485, 0.456, 0.406])
 
 USUAL_STD = np.array([0.2724, 0.2637, 0.2761])
 """Pooled std of the same after resize 256 and crop 224, as measured in pytorch/vision#1439."""
+
+_AXES = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+_SPREADS = np.array([0.2175, 0.0188, 0.0045])
+"""Principal axes and variances of ImageNet's colours, as published for colour jitter (Krizhevsky
+et al. 2012; the numbers of facebookarchive/fb.resnet.torch datasets/imagenet.lua)."""
+
+LEAST_COLOUR = 1e-4
+"""Below this least share of variance along a colour axis, correlations are left as they are."""
+
+
+def usual_covariance() -> np.ndarray:
+    """Covariance of colours of photos at large: the published correlations and USUAL_STD.
+
+    >>> np.sqrt(np.diag(usual_covariance())).round(4)
+    array([0.2724, 0.2637, 0.2761])
+    """
+    published = _AXES * _SPREADS @ _AXES.T
+    scale = USUAL_STD / np.sqrt(np.diag(published))
+    return np.asarray(published * np.outer(scale, scale))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,30 +71,51 @@ class Views:
 
     def exposed(self) -> np.ndarray:
         """The fractions after :func:`exposure` of the whole set ``(N, H, W, C)`` float32."""
-        squares = np.diagonal(self.pairs.mean(axis=0))
-        gain, offset = exposure(self.means.mean(axis=0), squares, self.usual)
-        return (self.fractions * gain + offset).astype(np.float32)
+        matrix, offset = exposure(
+            self.means.mean(axis=0)[np.newaxis], self.pairs.mean(axis=0)[np.newaxis], self.usual
+        )
+        return np.asarray(self.fractions @ matrix[0].T + offset[0], np.float32)
 
 
 def exposure(
-    means: np.ndarray, squares: np.ndarray, usual: bool = True
+    means: np.ndarray, pairs: np.ndarray, usual: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return gain a and offset o a colour, so that a · u + o has the mean and std of photos at large.
+    """Return matrices A ``(D, C, C)`` and offsets o: A · u + o is distributed as photos at large.
 
-    ``means`` and ``squares`` are E[u] and E[u²] of the set ``(…, C)``. Without ``usual``, and for a
-    set without contrast, a = 1 and o = 0.
+    ``means (D, C)`` and ``pairs (D, C, C)`` are E[u] and E[u uᵀ] of D sets. Mean and covariance
+    become the usual ones by the symmetric A that moves values least (the optimal transport of
+    Gaussians); only mean and stds do where a set has hardly any colour. Without ``usual``, and for
+    a set without contrast, A = 1 and o = 0.
 
-    >>> a, o = exposure(USUAL_MEAN, USUAL_MEAN**2 + (USUAL_STD / 2) ** 2)
-    >>> a.round(6), (o + a * USUAL_MEAN).round(3)
-    (array([2., 2., 2.]), array([0.485, 0.456, 0.406]))
+    >>> matrix, offset = exposure(np.array([[0.3]]), np.array([[0.3**2 + 0.1**2]]))
+    >>> (matrix[0, 0, 0] * 0.1).round(4), (matrix[0, 0] * 0.3 + offset[0]).round(3)
+    (np.float64(0.2707), array([0.449]))
     """
+    count, channels = means.shape
+    matrices = np.tile(np.eye(channels), (count, 1, 1))
+    offsets = np.zeros((count, channels))
     if not usual:
-        return np.ones_like(means), np.zeros_like(means)
-    variance = squares - means**2
-    mean, std = (USUAL_MEAN, USUAL_STD) if means.shape[-1] == 3 else usual_grey()
-    flat = variance < 1e-8
-    gain = np.where(flat, 1.0, std / np.sqrt(np.where(flat, 1.0, variance)))
-    return gain, np.where(flat, 0.0, mean - gain * means)
+        return matrices, offsets
+    mean, std = (USUAL_MEAN, USUAL_STD) if channels == 3 else usual_grey()
+    for row in range(count):
+        covariance = pairs[row] - np.outer(means[row], means[row])
+        variance = np.diag(covariance)
+        if (variance < 1e-8).any():
+            continue
+        spread = np.linalg.eigvalsh(covariance)
+        if channels == 3 and spread[0] > LEAST_COLOUR * spread[-1]:
+            root = _power(covariance, 0.5)
+            back = np.linalg.inv(root)
+            matrices[row] = back @ _power(root @ usual_covariance() @ root, 0.5) @ back
+        else:
+            matrices[row] = np.diag(std / np.sqrt(variance))
+        offsets[row] = mean - matrices[row] @ means[row]
+    return matrices, offsets
+
+
+def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    values, axes = np.linalg.eigh(matrix)
+    return np.asarray(axes * np.maximum(values, 0.0) ** exponent @ axes.T)
 
 
 def usual_grey() -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,10 @@ STEPS = 30
 TOLD = 30.0
 """Up to this condition number of the filters' answers to colours they tell the colours apart."""
 
-COMMON = 0.3
-"""A weak pull of the three gains towards each other, in logarithms: it decides only where filters
-do not."""
+SPREAD = 0.15
+"""Gains of the colours differ about so much in published constants (std of their logarithms).
+
+It pulls them together as far as the filters disagree; where they fit exactly it does nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +56,8 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
 
     What arrives there has the mean μ_f and variance σ_f² that were stored in training. Those of the
     photos depend on g and b as :meth:`Pooled.moments` says, so the g > 0 and b are sought that
-    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ q_f ln²(v_f / σ_f²)], with weights w_f that let outliers
-    count less (Huber 1964; Gauss–Newton) and q_f, the share that plain areas
+    minimize Σ_f w_f [(m_f − μ_f)² / σ_f² + ½ q_f ln²(v_f / σ_f²)], with weights w_f that let
+    outliers count less (Huber 1964; Gauss–Newton) and q_f, the share that plain areas
     explain (:class:`Pooled`). It begins with E[y] by least squares from the filters'
     sums, μ_f − k_f = Σ_c S_fc E[y_c], and one gain for all colours.
 
@@ -66,12 +67,12 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
     rng = np.random.default_rng(seed)
     norm, use = pooled.norm, np.flatnonzero(counted(pooled.norm))
     found = []
-    for row in range(len(pooled.a)):
+    for row in range(len(pooled.centre)):
         filters = use if row == 0 else rng.choice(use, len(use))
         found.append(_fit(pooled, row, filters))
     gains, biases = (np.stack(part) for part in zip(*found, strict=True))
     means, stds = 0.0 - biases / gains, 1 / gains
-    channels = pooled.a.shape[1]
+    channels = pooled.centre.shape[1]
     answers = pooled.products[0, use, channels : 2 * channels, -1]
     singular = np.linalg.svd(
         answers / np.sqrt(norm.variance[use] + norm.epsilon)[:, np.newaxis], compute_uv=False
@@ -95,12 +96,10 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
         norm,
         pooled.order,
         pooled.products[row : row + 1],
-        pooled.a[row : row + 1],
-        pooled.o[row : row + 1],
         pooled.centre[row : row + 1],
         pooled.plain[row : row + 1],
     )
-    channels = pooled.a.shape[1]
+    channels = pooled.centre.shape[1]
     products = one.products[0]
     std = np.sqrt(norm.variance + norm.epsilon)
     sums = products[:, channels : 2 * channels, -1]
@@ -121,8 +120,6 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
             norm,
             one.order,
             np.broadcast_to(one.products, (len(points), *one.products.shape[1:])),
-            np.broadcast_to(one.a, (len(points), channels)),
-            np.broadcast_to(one.o, (len(points), channels)),
             np.broadcast_to(one.centre, (len(points), channels)),
             np.broadcast_to(one.plain, (len(points), len(std))),
         )
@@ -133,12 +130,14 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
         return np.concatenate([off, ratio * np.sqrt(one.plain[0, filters] / 2)], axis=1)
 
     steps = np.eye(len(x)) * 1e-5
-    pull = np.zeros((channels, len(x)))
-    pull[:, :channels] = COMMON * (np.eye(channels) - 1 / channels)
+    apart = np.zeros((channels, len(x)))
+    apart[:, :channels] = (np.eye(channels) - 1 / channels) / SPREAD
     damping = 1e-3
     now = residuals(x[np.newaxis])[0]
     for _ in range(STEPS):
         weights = np.sqrt(_huber(now))
+        # The noise of the residuals against the spread of gains, as a Gaussian prior has it.
+        pull = apart * 1.48 * float(np.median(np.abs(now)))
         slopes = ((residuals(x + steps) - now) / 1e-5).T
         left = np.concatenate([slopes * weights[:, np.newaxis], pull])
         right = np.concatenate([now * weights, pull @ x])

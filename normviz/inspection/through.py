@@ -38,10 +38,12 @@ def run_through(
     exposed: np.ndarray,
     norms: tuple[BatchNorm, ...],
     answers: bool = True,
+    mirror: bool = False,
 ) -> Iterator[Through | None]:
     """Feed the photos ``exposed (N, H, W, C)`` one by one; yield None after each, then the result.
 
-    With ``answers`` each photo goes through a second time as its mirror image.
+    Without ``answers`` only what the normalizations need is computed; with ``mirror`` each photo
+    goes through a second time as its mirror image.
     """
     taps = list(dict.fromkeys(norm.before for norm in norms))
     parts: list[list[Moments]] = []
@@ -54,12 +56,15 @@ def run_through(
         row = class_shares(found[network.output]) if answers else None
         if row is not None:
             shares.append(row)
+        if row is not None and mirror:
             other = network.run(fed[:, :, ::-1], [network.output])[network.output]
             again = class_shares(other)
             mirrored.append(row if again is None else again)
         yield None
     moments = tuple(joined(list(part)) for part in zip(*parts, strict=True))
-    said = Answers(np.stack(shares), np.stack(mirrored)) if shares else None
+    said = None
+    if len(shares) == len(exposed):
+        said = Answers(np.stack(shares), np.stack(mirrored) if mirror else None)
     yield Through(norms, moments, said)
 
 

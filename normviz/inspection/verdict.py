@@ -134,8 +134,9 @@ class Verdict:
         also = f" (the same as {', '.join(self.titles[1:3])}" if more else ""
         also += f" and {more - 2} more)" if more > 2 else ")" if more else ""
         low, high = self.candidate.range
+        verb = "most likely expects" if self.confidence in ("weak", "low") else "expects"
         return (
-            f"{self.model} expects {order}, {self.layout}: {what}{also}. Black to white is fed as "
+            f"{self.model} {verb} {order}, {self.layout}: {what}{also}. Black to white is fed as "
             f"{_number(low)} to {_number(high)}; of fractions 0 to 1 that is mean "
             f"{_all(self.candidate.mean)}, std {_all(self.candidate.std)}."
         )
