@@ -48,14 +48,14 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
         }
     ]
     if not by_score:
-        ended = [(row, value) for row, value in zip(rows, values, strict=True) if row.interval]
+        ended = [(at, row.interval) for at, row in enumerate(rows) if row.interval is not None]
         traces.insert(
             0,
             {
                 "type": "scatter",
                 "mode": "lines",
-                "x": [x for row, _ in ended for x in (*row.interval, None)],
-                "y": [y for row, _ in ended for y in (rows.index(row),) * 2 + (None,)],
+                "x": [x for _, (low, high) in ended for x in (low, high, None)],
+                "y": [y for place, _ in ended for y in (place, place, None)],
                 "line": {"color": quiet_colour(dark), "width": 2},
                 "hoverinfo": "skip",
             },
