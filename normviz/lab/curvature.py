@@ -74,5 +74,7 @@ def lanczos(
             done = i + 1
             break
         v = w / beside[i]
-    tri = np.diag(diagonal[:done]) + np.diag(beside[: done - 1], 1) + np.diag(beside[: done - 1], -1)
+    tri = (
+        np.diag(diagonal[:done]) + np.diag(beside[: done - 1], 1) + np.diag(beside[: done - 1], -1)
+    )
     return np.linalg.eigvalsh(tri)[::-1]

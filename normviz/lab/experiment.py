@@ -84,7 +84,7 @@ class Experiment:
     question: str
     claims: tuple[int, ...]
     spec: Spec
-    work: Callable[[Any, int, LabelledSet], Iterator[Record]]
+    work: Callable[[Any, int, Any], Iterator[Record]]
     conclude: Callable[[Any, list[Mapping[str, Any]]], Conclusion]
     source: LabelledSet | None
     limits: str = ""

@@ -89,9 +89,7 @@ def _photo_split(seed: int, train: int, test: int, grey: bool) -> Split:
     random = np.random.default_rng([seed, 4])
     parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for photo in range(len(PHOTOS)):
-        for part, tiles, count in zip(
-            parts, tile_split(photo, random), (train, test), strict=True
-        ):
+        for part, tiles, count in zip(parts, tile_split(photo, random), (train, test), strict=True):
             part.append(_crops(_tiles(photo)[tiles], count, random))
     images = [np.concatenate(part) for part in parts]
     if grey:

@@ -34,9 +34,7 @@ class Layer:
         """Return the shape of one sample's output."""
         return shape
 
-    def start(
-        self, name: str, shape: tuple[int, ...], random: np.random.Generator
-    ) -> np.ndarray:
+    def start(self, name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         """Return the value that a parameter starts from."""
         raise NotImplementedError
 
@@ -90,9 +88,7 @@ class Linear(Layer):
     def out(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape[:-1], self.units)
 
-    def start(
-        self, name: str, shape: tuple[int, ...], random: np.random.Generator
-    ) -> np.ndarray:
+    def start(self, name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         if name == "b":
             return np.zeros(shape)
         return random.normal(0.0, 1.0, shape) * self.gain / np.sqrt(shape[0])
@@ -175,14 +171,15 @@ class Patches(Layer):
         if self.pad:
             edge = (self.pad, self.pad)
             x = np.pad(x, ((0, 0), (0, 0), edge, edge, (0, 0)))
-        rows, columns, values = self._grid(x.shape)
+        padded = x.shape
+        rows, columns, values = self._grid(padded)
         if k == s:
             x = x[:, :, : rows * k, : columns * k]
             cut = x.reshape(*x.shape[:2], rows, k, columns, k, -1).swapaxes(3, 4)
         else:
             windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
             cut = np.moveaxis(windows[:, :, ::s, ::s], 4, 6)
-        return cut.reshape(*x.shape[:2], rows, columns, values), x.shape
+        return cut.reshape(*x.shape[:2], rows, columns, values), padded
 
     def backward(
         self, p: Parameters, saved: Any, dy: np.ndarray, inputs: bool = True
@@ -359,9 +356,7 @@ class Norm(Layer):
     def shapes(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         return {"gamma": (shape[-1],), "beta": (shape[-1],)}
 
-    def start(
-        self, name: str, shape: tuple[int, ...], random: np.random.Generator
-    ) -> np.ndarray:
+    def start(self, name: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
         return np.ones(shape) if name == "gamma" else np.zeros(shape)
 
     def forward(self, p: Parameters, x: np.ndarray) -> tuple[np.ndarray, Any]:

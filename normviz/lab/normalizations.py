@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from normviz.images import image_of
-from normviz.methods.fixed import ScaleToUnit, Unchanged
-from normviz.methods.dataset import DatasetMean, DatasetMeanImage, DatasetZScore
-from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
 from normviz.methods.base import Method
+from normviz.methods.dataset import DatasetMean, DatasetMeanImage, DatasetZScore
+from normviz.methods.fixed import ScaleToUnit, Unchanged
+from normviz.methods.image import ImageChannelStandardize, ImageMean, ImageStandardize
 from normviz.methods.local import LCN
 from normviz.methods.whitening import ImageZCA
 

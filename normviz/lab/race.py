@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class Schedule:
 
 def raced(
     seed: int,
-    name: dict[str, object],
+    name: Mapping[str, object],
     net: Net,
     x: np.ndarray,
     labels: np.ndarray,
@@ -72,19 +72,17 @@ def raced(
     order = batches(seed, len(x), schedule.batch, schedule.steps)
     theta = net.start(seed, len(schedule.rates))
     losses: list[np.ndarray] = []
-    steps = train(
-        net, net.prepared(x), labels, order, schedule.rates, schedule.rule, theta
-    )
+    steps = train(net, net.prepared(x), labels, order, schedule.rates, schedule.rule, theta)
     for step in steps:
         losses.append(step.loss)
         if step.number % schedule.every == 0:
-            recent = np.mean(losses[-schedule.every :], axis=0, dtype=np.float64)
+            recent = np.array(losses[-schedule.every :], np.float64).mean(axis=0)
             point = {"rates": schedule.rates, "step": step.number, "losses": _shown(recent)}
             yield Record(seed, "curve", {**name, **point})
     return Trained(net, np.array(losses), step.theta, step.averages)
 
 
-def _shown(values: Sequence[float] | np.ndarray) -> list[float | None]:
+def _shown(values: np.ndarray) -> list[float | None]:
     """Numbers for a curve; None where a run has diverged."""
     return [short(float(value)) for value in values]
 

@@ -127,9 +127,7 @@ def conclude(spec: BatchNormSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         }
         for name in NETS
     }
-    apart = {
-        name: [short(one[name]["apart_at_start"]) for one in seeds] for name in NETS
-    }
+    apart = {name: [short(one[name]["apart_at_start"]) for one in seeds] for name in NETS}
     curves = {name: seeds[0][name]["curves"] for name in NETS}
     tables = {
         "final": final,

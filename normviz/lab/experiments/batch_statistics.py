@@ -82,8 +82,8 @@ def conclude(spec: BatchStatisticsSpec, seeds: list[Mapping[str, Any]]) -> Concl
     effect = mean_and_spread([one["design_effect"] for one in seeds])
     said = (
         f"The error of a batch's mean falls as 1/√n (slope {slope.mean - 0.5:.3f}) and is "
-        f"{near.mean:.2f} dataset stds for {spec.usual} images. It is images that count: all pixels "
-        f"of one are worth {worth[0]} independent ones (design effect {effect[0]})."
+        f"{near.mean:.2f} dataset stds for {spec.usual} images. It is images that count: all "
+        f"pixels of one are worth {worth[0]} independent ones (design effect {effect[0]})."
     )
     if slope.finding == "same" and near.finding == "same":
         word = "holds"
@@ -96,12 +96,10 @@ def conclude(spec: BatchStatisticsSpec, seeds: list[Mapping[str, Any]]) -> Concl
     tables = {
         "sizes": list(spec.sizes),
         "mean_error": [
-            mean_and_spread([one["mean_error"][i] for one in seeds])
-            for i in range(len(spec.sizes))
+            mean_and_spread([one["mean_error"][i] for one in seeds]) for i in range(len(spec.sizes))
         ],
         "std_error": [
-            mean_and_spread([one["std_error"][i] for one in seeds])
-            for i in range(len(spec.sizes))
+            mean_and_spread([one["std_error"][i] for one in seeds]) for i in range(len(spec.sizes))
         ],
         "design_effect": effect,
         "worth": worth,

@@ -24,7 +24,7 @@ from normviz.lab.training import batches, train
 
 @dataclass(frozen=True)
 class ChannelGradientsSpec(Spec):
-    """A change of the ratio by ``relevant`` matters."""
+    """A ratio of 1 + ``relevant`` is not uniform, and a change by as much matters."""
 
     methods: tuple[str, ...] = ("raw1", "ds_mean", "ds_z", "img_z")
     rate: float = 0.01
@@ -68,14 +68,20 @@ def work(spec: ChannelGradientsSpec, seed: int, source: LabelledSet) -> Iterator
 
 
 def conclude(spec: ChannelGradientsSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
-    found = effects(
+    words = "ratio of largest to smallest channel's gradient"
+    left, evened = found = effects(
         Asked(
-            "ratio of largest to smallest channel's gradient, ÷ 255 less dataset mean",
+            f"{words} over 1, dataset mean subtracted",
+            [one["ds_mean"]["ratio"] - 1 for one in seeds],
+            spec.relevant,
+        ),
+        Asked(
+            f"{words}, ÷ 255 less dataset mean",
             [one["raw1"]["ratio"] - one["ds_mean"]["ratio"] for one in seeds],
             spec.relevant,
-        )
+        ),
     )
-    table = {
+    table: dict[str, Any] = {
         key: {
             "ratio": mean_and_spread([one[key]["ratio"] for one in seeds]),
             "shares": [
@@ -90,10 +96,14 @@ def conclude(spec: ChannelGradientsSpec, seeds: list[Mapping[str, Any]]) -> Conc
         f"{table['raw1']['ratio'][0]} to 1 without, and {table['ds_mean']['ratio'][0]} to 1 with "
         "the dataset's mean subtracted."
     )
-    words = {"more": "holds", "same": "fails", "less": "fails", "open": "not decided"}
-    word = words[found[0].finding]
-    if word == "not decided":
-        said += " " + undecided(found)
+    if left.finding == "same":
+        word = "holds"
+    elif left.finding == "more":
+        word = "fails"
+        if evened.finding == "more":
+            said += " That is more even, but not uniform."
+    else:
+        word, said = "not decided", f"{said} {undecided(found)}"
     return Conclusion((Verdict(9, word, said, found),), {"methods": table})
 
 

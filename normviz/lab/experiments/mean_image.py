@@ -27,14 +27,15 @@ METHODS = ("ds_mean", "px_mean")
 class MeanImageSpec(Spec):
     """A mean image that varies by ``relevant`` dataset stds, or ``points`` of accuracy, matter."""
 
+    seeds: tuple[int, ...] = tuple(range(12))
     rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     per_class: int = 60
-    test_per_class: int = 40
+    test_per_class: int = 100
     sigma: float = 0.3
     steps: int = 250
     batch: int = 32
     relevant: float = 0.2
-    points: float = 2.0
+    points: float = 5.0
 
 
 def work(spec: MeanImageSpec, seed: int, source: LabelledSet) -> Iterator[Record]:

@@ -23,7 +23,7 @@ class NuisanceSpec(Spec):
 
     methods: tuple[str, ...] = ("ds_z", "img_mean", "img_z")
     sigmas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
-    rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    rates: tuple[float, ...] = (0.01, 0.03)
     per_class: int = 60
     test_per_class: int = 40
     steps: int = 250

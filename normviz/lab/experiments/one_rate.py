@@ -18,7 +18,7 @@ from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import small_net
 from normviz.lab.optimizers import SGD, Adam
 from normviz.lab.race import Schedule, lit, raced
-from normviz.lab.summary import mean_and_spread, short
+from normviz.lab.summary import mean_and_spread
 
 
 def half_decades(low: float, high: float) -> tuple[float, ...]:
@@ -109,7 +109,7 @@ def conclude(spec: OneRateSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         because = f"{at_shared} end no lower with the dataset's mean and std: {sgd.mean:.2f} nats."
     else:
         word, because = "not decided", undecided(found)
-    tables = {
+    tables: dict[str, Any] = {
         name: {
             key: [mean_and_spread([one[name][key][i] for one in seeds]) for i in range(len(rates))]
             for key in methods
@@ -119,7 +119,7 @@ def conclude(spec: OneRateSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
             ("adam", spec.adam_methods, spec.adam_rates),
         )
     }
-    tables["rates"] = {"sgd": [short(r) for r in spec.rates], "adam": list(spec.adam_rates)}
+    tables["rates"] = {"sgd": list(spec.rates), "adam": list(spec.adam_rates)}
     return Conclusion((Verdict(3, word, because, found),), tables)
 
 

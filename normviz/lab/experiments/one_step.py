@@ -1,6 +1,8 @@
-"""How often does a step along a batch's gradient lower the loss of all images?
+"""How often does a batch's gradient point downhill for the loss of all images?
 
-From one network, trained a little: many steps, each from the same place with a batch of its own.
+From one network, trained a little: many batches. A gradient points downhill when a step along it,
+small enough, lowers the full loss, that is when its product with the full gradient is positive;
+beside it stands how often a step of the usual size does lower the loss.
 """
 
 from __future__ import annotations
@@ -42,9 +44,7 @@ def work(spec: OneStepSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
     images = lit(source, seed, spec.sigma, spec.per_class, 1)
     x, _ = images.normalized("ds_z")
     net = small_net(images.train.shape[1:], images.classes)
-    runs = trained(
-        net, x, images.train_labels, seed, (spec.rate,), spec.warm_steps, 32, SGD()
-    )
+    runs = trained(net, x, images.train_labels, seed, (spec.rate,), spec.warm_steps, 32, SGD())
     random = np.random.default_rng([seed, 11])
     chosen = random.permutation(len(x))[: spec.measured]
     prepared, labels = net.prepared(x[chosen]), images.train_labels[chosen]
@@ -69,25 +69,26 @@ def work(spec: OneStepSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
 
 def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     one_sample, many = found = effects(
-        Asked(
-            "steps along one sample's gradient that do not lower the full loss",
-            [100 - one["falls"][0] for one in seeds],
-            spec.relevant,
-            "%",
-        ),
-        Asked(
-            f"steps along {spec.sizes[-1]} samples' gradient that do not lower the full loss",
-            [100 - one["falls"][-1] for one in seeds],
-            spec.relevant,
-            "%",
-        ),
+        *(
+            Asked(
+                f"gradients of {size} image{'s' * (size > 1)} that do not point downhill",
+                [100 - one["downhill"][i] for one in seeds],
+                spec.relevant,
+                "%",
+            )
+            for i, size in ((0, spec.sizes[0]), (-1, spec.sizes[-1]))
+        )
     )
-    shares = [sum(one["falls"][i] for one in seeds) / len(seeds) for i in range(len(spec.sizes))]
-    said = "The full loss falls after " + ", ".join(
-        f"{share:.0f} % of steps on {size} image{'s' * (size > 1)}"
-        for size, share in zip(spec.sizes, shares, strict=True)
+
+    def shares(name: str) -> str:
+        return ", ".join(
+            f"{sum(one[name][i] for one in seeds) / len(seeds):.0f}" for i in range(len(spec.sizes))
+        )
+
+    said = (
+        f"Of gradients of {', '.join(map(str, spec.sizes))} images {shares('downhill')} % point "
+        f"downhill; at a rate of {spec.rate:g} the full loss falls in {shares('falls')} % of steps."
     )
-    said += "."
     if "open" in (one_sample.finding, many.finding):
         word, said = "not decided", f"{said} {undecided(found)}"
     else:
@@ -105,11 +106,11 @@ def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
 EXPERIMENT = Experiment(
     "one_step",
     "One sample or many",
-    "Does a step along one image's gradient lower the loss of all?",
+    "Does one image's gradient point downhill for all?",
     (12,),
     OneStepSpec(),
     work,
     conclude,
     PHOTO_PATCHES,
-    "One learning rate, early in training; with a smaller step more of them go down.",
+    "Early in training. Whether the loss falls depends on the rate, the direction does not.",
 )

@@ -163,8 +163,9 @@ def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     else:
         word = "fails"
     table = {
-        key: [mean_and_spread([one["made"][key][i] for one in seeds])
-              for i in range(len(spec.sigmas))]
+        key: [
+            mean_and_spread([one["made"][key][i] for one in seeds]) for i in range(len(spec.sigmas))
+        ]
         for key in spec.methods
     }
     tables = {

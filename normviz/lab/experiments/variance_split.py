@@ -126,7 +126,7 @@ def _sets(
 def _related(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation: monotone is enough to predict."""
     ranks = [one.argsort().argsort() for one in (x, y)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
@@ -153,9 +153,11 @@ def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclus
         f"{predicts.mean:.2f}); the plain intra-class correlation with {plain.mean:.2f}."
     )
     if predicts.finding == "more":
-        word = "holds" if better.finding == "more" else "holds only as well as plainer numbers do"
-        if better.finding == "open":
-            word, said = "holds", f"{said} Which of the two predicts better is left open."
+        word = "holds"
+        if better.finding == "more":
+            said += " That predicts less."
+        else:
+            said += " On these sets the plainer number predicts as well."
     elif predicts.finding in ("same", "less"):
         word = "fails"
     else:
