@@ -1,0 +1,164 @@
+"""The claims of the question and its answers: who said what, and which experiment tests it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LINK = "https://stats.stackexchange.com/questions/211436"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim. ``quote`` holds the author's own words, empty where only the sense is given.
+
+    ``says`` is the claim in our words; ``experiment`` the key of the one whose verdict counts,
+    ``also`` of others that bear on it; ``limits`` what the experiment cannot say.
+    """
+
+    number: int
+    who: str
+    says: str
+    quote: str
+    experiment: str
+    limits: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def link(self) -> str:
+        return LINK
+
+
+_SMALL = "Small networks, briefly trained, on patches of ten photos that all seeds share."
+_NO_QUOTE = ""
+
+CLAIMS: dict[int, Claim] = {
+    claim.number: claim
+    for claim in (
+        Claim(
+            1,
+            "lollercoaster",
+            "Centring conditions the problem of learning (the reason given by LeCun and others "
+            "1998).",
+            'Subtracting the dataset mean serves to "center" the data.',
+            "conditioning",
+            "Exact for softmax regression; of the small network only the largest curvature.",
+            ("curvature",),
+        ),
+        Claim(
+            2,
+            "lollercoaster",
+            "…and therefore it is the dataset's mean that is subtracted, not the image's own.",
+            "over the whole dataset by subtracting mean",
+            "conditioning",
+            "A rounder loss is learned faster; it does not say that what is learned is right.",
+        ),
+        Claim(
+            3,
+            "lollercoaster",
+            "With normalized inputs one learning rate does for all.",
+            "we only need one global learning rate multiplier",
+            "one_rate",
+            _SMALL,
+        ),
+        Claim(
+            4,
+            "lollercoaster",
+            "Networks share weights between positions, so positions must be scaled alike.",
+            "to one part of the image weight w is a lot and to another it's too small",
+            "mean_image",
+            _SMALL + " Tested as mean image against channel mean.",
+        ),
+        Claim(
+            5,
+            "the asker (Max Gordon)",
+            "A daylight image makes more neurons fire than a night image.",
+            "An image taken in broad daylight will cause more neurons to fire than a night-time "
+            "image",
+            "day_night",
+            "First layers; night is 3 EV less light.",
+        ),
+        Claim(
+            6,
+            "the asker (Max Gordon), JPJ",
+            "Normalizing each image by itself handles day and night.",
+            "The natural approach would in my mind to normalize each image",
+            "shift",
+            _SMALL + " Night is less light and noise, nothing else.",
+            ("nuisance",),
+        ),
+        Claim(
+            7,
+            "JPJ",
+            "Where light is controlled, differences of brightness between images are of value, and "
+            "per-image normalization wipes them out.",
+            _NO_QUOTE,
+            "signal",
+            "A task made for the question: the label is an albedo.",
+        ),
+        Claim(
+            8,
+            "Sid M",
+            "With batch normalization, subtracting the mean per channel is not necessary.",
+            _NO_QUOTE,
+            "batch_norm",
+            "Batch norm after the first convolution, in training mode.",
+        ),
+        Claim(
+            9,
+            "Sid M",
+            "Subtracting the mean makes gradients act uniformly for each channel.",
+            _NO_QUOTE,
+            "channel_gradients",
+            "First layer, first 100 steps.",
+        ),
+        Claim(
+            10,
+            "lollercoaster",
+            "A batch's statistics approximate the dataset's.",
+            _NO_QUOTE,
+            "batch_statistics",
+            "Statistics of inputs, not of deeper layers.",
+        ),
+        Claim(
+            11,
+            "lollercoaster",
+            "Batch normalization is for data that does not fit at once.",
+            _NO_QUOTE,
+            "full_batch",
+            _SMALL,
+        ),
+        Claim(
+            12,
+            "lollercoaster",
+            "A step for one sample need not point downhill for all; for enough samples it does.",
+            _NO_QUOTE,
+            "one_step",
+            "Early in training.",
+        ),
+        Claim(
+            13,
+            "the asker (Max Gordon)",
+            "It matters which is subtracted: one mean a channel, or a mean image.",
+            "Subtract by pixel/channel calculated over all images",
+            "mean_image",
+            "Digits are the only aligned images here.",
+        ),
+        Claim(
+            14,
+            "the asker (Max Gordon)",
+            "This is a matter of colour normalization.",
+            "Is this a color normalization issue",
+            "colour",
+            "Colour shifts of ±1.5 EV between red and blue.",
+        ),
+        Claim(
+            15,
+            "lollercoaster, JPJ",
+            "Some networks do whiten each image; what decides is whether brightness is nuisance or "
+            "signal.",
+            "You will see in some CNN models that per-image whitening is used",
+            "variance_split",
+            "Two kinds of image in ten settings of light.",
+        ),
+    )
+}

@@ -1,0 +1,171 @@
+"""From paired runs to a verdict: intervals, corrected p-values, and what counts as relevant.
+
+Seeds are paired: each gives one difference between two settings on the same images, start and
+batches. A difference is called found only when it is significant (5 %, after Holm's correction
+over the effects of one experiment) and relevant (a threshold of the spec, fixed before the run).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+LEVEL = 0.05
+
+Finding = Literal["more", "less", "same", "open"]
+
+
+def two_sided(t: float, freedom: int) -> float:
+    """Return P(|T| ≥ |t|) of Student's t with a whole number of degrees of freedom.
+
+    The closed sums in θ = arctan(t/√ν). Source: Abramowitz and Stegun, 26.7.3 and 26.7.4.
+
+    >>> round(two_sided(2.776445, 4), 6), two_sided(0.0, 3)
+    (0.05, 1.0)
+    """
+    if math.isinf(t):
+        return 0.0
+    angle = math.atan(abs(t) / math.sqrt(freedom))
+    square = math.cos(angle) ** 2
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for k in range(2 + odd, freedom + 1, 2):
+        total += term
+        term *= square * (k - 1) / k
+    inside = math.sin(angle) * total
+    if odd:
+        inside = (angle + inside) * 2 / math.pi
+    return min(1.0, max(0.0, 1.0 - inside))
+
+
+def quantile(freedom: int, level: float = LEVEL) -> float:
+    """Return the t that |T| exceeds with probability ``level``.
+
+    >>> round(quantile(4), 3)
+    2.776
+    """
+    low, high = 0.0, 1.0
+    while two_sided(high, freedom) > level:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if two_sided(middle, freedom) > level else (low, middle)
+    return high
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return p-values corrected for being several, by Holm's step-down rule.
+
+    Source: S. Holm, Scandinavian Journal of Statistics 6 (1979) 65.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=lambda i: p[i])):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        corrected[i] = largest
+    return corrected
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean of paired differences over seeds, with its 95 % interval and corrected p-value.
+
+    ``relevant`` is the size that matters, in ``unit``.
+    """
+
+    what: str
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    p: float
+    relevant: float
+    unit: str = ""
+
+    @property
+    def finding(self) -> Finding:
+        """``more`` or ``less``: significant and relevant; ``same``: the interval lies within what
+        would be relevant; else ``open``."""
+        if self.p < LEVEL and abs(self.mean) >= self.relevant:
+            return "more" if self.mean > 0 else "less"
+        if -self.relevant < self.low and self.high < self.relevant:
+            return "same"
+        return "open"
+
+    def __str__(self) -> str:
+        half = (self.high - self.low) / 2
+        return f"{self.what}: {self.mean:.3g} ± {half:.2g}{' ' * bool(self.unit)}{self.unit}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question put to the runs: the paired differences ``values``, and what would be relevant."""
+
+    what: str
+    values: Sequence[float]
+    relevant: float
+    unit: str = ""
+
+
+def effects(*asked: Asked) -> tuple[Effect, ...]:
+    """Return the effects of one experiment, p-values corrected for their number.
+
+    A difference that is the same to the bit in each seed has no spread: its p is 0, or 1 for 0.
+
+    >>> effects(Asked("planted", [1.0, 1.1, 0.9, 1.0], 0.5))[0].finding
+    'more'
+    """
+    found = []
+    for one in asked:
+        values = np.asarray(one.values, np.float64)
+        if len(values) < 2:
+            found.append((float(values.mean()), math.inf, 1.0))
+            continue
+        mean = float(values.mean())
+        error = float(values.std(ddof=1)) / math.sqrt(len(values))
+        if not math.isfinite(mean):
+            found.append((mean, math.inf, 1.0))
+        elif error == 0:
+            found.append((mean, 0.0, float(mean == 0)))
+        else:
+            freedom = len(values) - 1
+            found.append((mean, error * quantile(freedom), two_sided(mean / error, freedom)))
+    corrected = holm([p for _, _, p in found])
+    return tuple(
+        Effect(one.what, mean, mean - half, mean + half, len(one.values), p, one.relevant, one.unit)
+        for one, (mean, half, _), p in zip(asked, found, corrected, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an experiment says of a claim.
+
+    ``word`` is "holds", "fails", "holds only …" or "not decided"; ``because`` says why with the
+    numbers found.
+    """
+
+    claim: int
+    word: str
+    because: str
+    effects: tuple[Effect, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        record = asdict(self)
+        for own, effect in zip(record["effects"], self.effects, strict=True):
+            own["finding"] = effect.finding
+        return record
+
+
+def undecided(effects: Sequence[Effect]) -> str:
+    """Return a sentence that says which effects these runs could not decide."""
+    open_ones = [f"{effect}" for effect in effects if effect.finding == "open"]
+    return "These runs cannot decide it: " + "; ".join(open_ones or [str(e) for e in effects]) + "."

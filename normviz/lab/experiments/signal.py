@@ -1,0 +1,193 @@
+"""Light as signal: the class is how bright a surface is. What is left of it under each method?
+
+Surfaces of three made textures, times an albedo of 1 or ½, which is the label. With light spread
+by σ EV nothing can be right more often than Φ(0.5/σ) from brightness. All made surfaces have the
+same contrast, so contrast tells the albedo too; beside them stand patches of photos, equally bright
+on average, whose contrast varies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from normviz.lab.evidence import Asked, Verdict, effects, undecided
+from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
+from normviz.lab.exposure import exposed, spread
+from normviz.lab.labelled import SIDE, LabelledSet, PhotoPatches
+from normviz.lab.net import small_net
+from normviz.lab.normalizations import fitted
+from normviz.lab.optimizers import SGD
+from normviz.lab.race import Schedule, raced
+from normviz.lab.summary import mean_and_spread
+
+PHOTOS = ("chelsea", "forest_day", "raccoon")
+REFLECTANCE = 0.2
+"""Mean linear light of every surface before the albedo."""
+CONTRAST = 0.5
+"""Std of a made surface's light, as a share of its mean."""
+CHANCE = 50.0
+
+
+@dataclass(frozen=True)
+class SignalSpec(Spec):
+    """``relevant`` in points; what stays within it of chance is wiped out."""
+
+    methods: tuple[str, ...] = ("raw1", "ds_z", "img_mean", "img_z")
+    sigmas: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    per_texture: int = 80
+    test_per_texture: int = 80
+    steps: int = 150
+    batch: int = 32
+    relevant: float = 10.0
+
+
+@dataclass(frozen=True, eq=False)
+class Surfaces:
+    """Grey images ``(N, S, S, 1)`` in linear light whose label is their albedo: 0 is ½, 1 is 1."""
+
+    train: np.ndarray
+    train_labels: np.ndarray
+    test: np.ndarray
+    test_labels: np.ndarray
+
+
+def made_surfaces(seed: int, train: int, test: int, side: int = SIDE) -> Surfaces:
+    """Return stripes, checks and noise in random phase, so many of each, of one contrast.
+
+    >>> own = made_surfaces(0, 2, 1)
+    >>> own.train.shape, own.train_labels.sum().item()
+    ((6, 16, 16, 1), 3)
+    """
+    random = np.random.default_rng([seed, 8])
+    parts = []
+    for count in (train, test):
+        phase = random.uniform(0, 2 * np.pi, (2, count, 1, 1))
+        angle = 2 * np.pi * np.arange(side) / 5
+        rows, columns = np.sin(angle[:, None] + phase[0]), np.sin(angle[None, :] + phase[1])
+        stripes = np.broadcast_to(rows, (count, side, side))
+        noise = random.normal(size=(count, side, side))
+        textures = np.concatenate([stripes, rows * columns, noise])
+        textures = textures - textures.mean(axis=(1, 2), keepdims=True)
+        textures /= textures.std(axis=(1, 2), keepdims=True)
+        light = REFLECTANCE * np.maximum(1 + CONTRAST * textures, 0)
+        parts += _with_albedo(light[..., np.newaxis], random)
+    return Surfaces(*parts)
+
+
+def photo_surfaces(source: LabelledSet, seed: int, train: int, test: int) -> Surfaces:
+    """Return patches of three photos, each made grey and brought to one mean light."""
+    split = source.draw(seed, train, test)
+    textures = [split.classes.index(name) for name in PHOTOS]
+    random = np.random.default_rng([seed, 7])
+    parts = []
+    for images, labels in ((split.train, split.train_labels), (split.test, split.test_labels)):
+        chosen = images[np.isin(labels, textures)]
+        # A highlight stays below white, so that the label is not written in what is clipped.
+        level = REFLECTANCE / chosen.mean(axis=(1, 2, 3), keepdims=True)
+        parts += _with_albedo(np.minimum(chosen * level, 1.0), random)
+    return Surfaces(*parts)
+
+
+def _with_albedo(light: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+    label = random.permutation(np.arange(len(light)) % 2)
+    return [(light * (0.5 + 0.5 * label)[:, None, None, None]).astype(np.float32), label]
+
+
+def best_possible(sigma: float) -> float:
+    """Return Φ(0.5/σ) in percent: one albedo is 1 EV brighter, and light is spread by σ EV.
+
+    >>> round(best_possible(1.0), 1), best_possible(0.0)
+    (69.1, 100.0)
+    """
+    return 100 * NormalDist().cdf(0.5 / sigma) if sigma else 100.0
+
+
+def work(spec: SignalSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
+    schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
+    made = made_surfaces(seed, spec.per_texture, spec.test_per_texture)
+    photos = photo_surfaces(source, seed, spec.per_texture, spec.test_per_texture)
+    found: dict[str, dict[str, list[float]]] = {"made": {}, "photos": {}}
+    for name, own, sigmas in (("made", made, spec.sigmas), ("photos", photos, (0.0,))):
+        net = small_net(own.train.shape[1:], 2)
+        for sigma in sigmas:
+            train = exposed(own.train, spread(len(own.train), sigma, seed, 0), seed * 2)
+            test = exposed(own.test, spread(len(own.test), sigma, seed, 1), seed * 2 + 1)
+            for key in spec.methods:
+                method = fitted(key, train)
+                about = {"surfaces": name, "method": key, "sigma": sigma}
+                x = method(train)
+                runs = yield from raced(seed, about, net, x, own.train_labels, schedule)
+                right = 100 * runs.accuracy(runs.best, method(test), own.test_labels)
+                found[name].setdefault(key, []).append(right)
+                yield Record(seed, "accuracy", {**about, "accuracy": right})
+    yield Record(seed, "seed", found)
+
+
+def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
+    def above_chance(key: str, name: str = "made") -> list[float]:
+        return [one[name][key][0] - CHANCE for one in seeds]
+
+    whole, divided, subtracted, varied = found = effects(
+        *(
+            Asked(f"accuracy over chance, fixed light, {words}", values, spec.relevant, "points")
+            for words, values in (
+                ("dataset's mean and std", above_chance("ds_z")),
+                ("own mean and std", above_chance("img_z")),
+                ("own mean subtracted", above_chance("img_mean")),
+                ("own mean subtracted, photos", above_chance("img_mean", "photos")),
+            )
+        )
+    )
+    said = (
+        f"In fixed light the albedo is told in {CHANCE + whole.mean:.0f} % with the dataset's mean "
+        f"and std, {CHANCE + divided.mean:.0f} % with the image's own, "
+        f"{CHANCE + subtracted.mean:.0f} % with only its mean subtracted (chance {CHANCE:.0f})."
+    )
+    gone = ("same", "less")
+    if whole.finding != "more" or "open" in (divided.finding, subtracted.finding):
+        word, said = "not decided", f"{said} {undecided(found)}"
+    elif divided.finding in gone and subtracted.finding in gone:
+        word = "holds"
+    elif divided.finding in gone:
+        word = "holds only when the std is divided by as well"
+        said += (
+            " Subtraction leaves the contrast, which tells the albedo where all surfaces have the "
+            f"same; on patches of photos {CHANCE + varied.mean:.0f} % are left."
+        )
+    else:
+        word = "fails"
+    table = {
+        key: [
+            mean_and_spread([one["made"][key][i] for one in seeds]) for i in range(len(spec.sigmas))
+        ]
+        for key in spec.methods
+    }
+    tables = {
+        "accuracy": table,
+        "photos": {
+            key: mean_and_spread([one["photos"][key][0] for one in seeds]) for key in spec.methods
+        },
+        "sigmas": list(spec.sigmas),
+        "best_possible": [round(best_possible(sigma), 1) for sigma in spec.sigmas],
+    }
+    return Conclusion((Verdict(7, word, said, found),), tables)
+
+
+EXPERIMENT = Experiment(
+    "signal",
+    "Light as signal",
+    "When brightness is the answer, which normalization still gives it?",
+    (7,),
+    SignalSpec(),
+    work,
+    conclude,
+    PhotoPatches(grey=True),
+    "The label is an albedo of 1 or ½ put on made textures: a task made for the question.",
+    own_images=False,
+)

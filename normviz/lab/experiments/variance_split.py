@@ -1,0 +1,189 @@
+"""What decides between dataset and image? How much of brightness is nuisance, and how much signal.
+
+An image's mean varies between classes (signal) and within them (nuisance). Their share of nuisance
+is held against the accuracy that per-image standardization gains or loses, over sets in which
+brightness says nothing, something, or everything. The plain intra-class correlation, how much of
+all variance lies between images, is held against the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from normviz.lab.evidence import Asked, Verdict, effects, undecided
+from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
+from normviz.lab.experiments.signal import made_surfaces
+from normviz.lab.exposure import exposed, spread
+from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
+from normviz.lab.net import small_net
+from normviz.lab.normalizations import fitted
+from normviz.lab.optimizers import SGD
+from normviz.lab.race import Lit, Schedule, lit, raced
+from normviz.lab.summary import mean_and_spread
+
+
+@dataclass(frozen=True)
+class VarianceSplitSpec(Spec):
+    """A correlation of ``relevant`` predicts; ``better`` by so much is better."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    photo_sigmas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
+    surface_sigmas: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    rates: tuple[float, ...] = (0.003, 0.01, 0.03)
+    per_class: int = 60
+    test_per_class: int = 40
+    steps: int = 150
+    batch: int = 32
+    relevant: float = 0.5
+    better: float = 0.2
+
+
+@dataclass(frozen=True)
+class Split:
+    """A channel-averaged image mean's variance, as shares of the variance of all values."""
+
+    nuisance: float
+    signal: float
+
+    @property
+    def correlation(self) -> float:
+        """The plain intra-class correlation of images: how much of all variance is between them."""
+        return self.nuisance + self.signal
+
+    @property
+    def share(self) -> float:
+        """How much of the variance between images is nuisance, 0…1."""
+        return self.nuisance / self.correlation if self.correlation else 0.0
+
+
+def split_of(images: np.ndarray, labels: np.ndarray) -> Split:
+    """Split the variance of images' brightness within and between classes.
+
+    >>> flat = np.array([0, 2, 10, 12.0]).reshape(4, 1, 1, 1)
+    >>> split = split_of(flat, np.array([0, 0, 1, 1]))
+    >>> round(split.share, 4), split.correlation  # 1 within, 25 between
+    (0.0385, 1.0)
+    """
+    u = np.asarray(images, np.float64)
+    means = u.mean(axis=(1, 2, 3))
+    classes = np.unique(labels)
+    of_class = np.array([means[labels == one].mean() for one in classes])
+    counts = np.array([(labels == one).sum() for one in classes])
+    place = np.searchsorted(classes, labels)
+    total = u.var()
+    if total == 0:
+        return Split(0.0, 0.0)
+    within = ((means - of_class[place]) ** 2).mean()
+    between = (counts * (of_class - means.mean()) ** 2).sum() / len(means)
+    return Split(float(within / total), float(between / total))
+
+
+def work(spec: VarianceSplitSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
+    schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
+    points = []
+    for name, sigma, images in _sets(spec, seed, source):
+        split = split_of(images.train, images.train_labels)
+        net = small_net(images.train.shape[1:], images.classes)
+        right = {}
+        for key in ("ds_z", "img_z"):
+            method = fitted(key, images.train)
+            about = {"set": name, "sigma": sigma, "method": key}
+            x = method(images.train)
+            runs = yield from raced(seed, about, net, x, images.train_labels, schedule)
+            right[key] = runs.accuracy(runs.best, method(images.test), images.test_labels)
+        point = {
+            "set": name,
+            "sigma": sigma,
+            "share": split.share,
+            "correlation": split.correlation,
+            "gap": 100 * (right["img_z"] - right["ds_z"]),
+        }
+        points.append(point)
+        yield Record(seed, "point", point)
+    gap, share, plain = (
+        np.array([point[name] for point in points]) for name in ("gap", "share", "correlation")
+    )
+    found = {"points": points, "share": _related(share, gap), "plain": _related(plain, gap)}
+    yield Record(seed, "seed", found)
+
+
+def _sets(
+    spec: VarianceSplitSpec, seed: int, source: LabelledSet
+) -> Iterator[tuple[str, float, Lit]]:
+    for sigma in spec.photo_sigmas:
+        yield "photos", sigma, lit(source, seed, sigma, spec.per_class, spec.test_per_class)
+    own = made_surfaces(seed, spec.per_class, spec.test_per_class)
+    for sigma in spec.surface_sigmas:
+        train = exposed(own.train, spread(len(own.train), sigma, seed, 0), seed * 2)
+        test = exposed(own.test, spread(len(own.test), sigma, seed, 1), seed * 2 + 1)
+        yield "surfaces", sigma, Lit(train, own.train_labels, test, own.test_labels, 2)
+
+
+def _related(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rank correlation: monotone is enough to predict."""
+    ranks = [one.argsort().argsort() for one in (x, y)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
+    predicts, plain, better = found = effects(
+        Asked(
+            "rank correlation of the nuisance share with what per-image standardization gains",
+            [one["share"] for one in seeds],
+            spec.relevant,
+        ),
+        Asked(
+            "rank correlation of the plain intra-class correlation with the same",
+            [one["plain"] for one in seeds],
+            spec.relevant,
+        ),
+        Asked(
+            "by how much the nuisance share predicts better",
+            [one["share"] - abs(one["plain"]) for one in seeds],
+            spec.better,
+        ),
+    )
+    said = (
+        f"Over {len(seeds[0]['points'])} sets the share of nuisance in brightness goes with what "
+        f"each image's own mean and std gain over the dataset's (rank correlation "
+        f"{predicts.mean:.2f}); the plain intra-class correlation with {plain.mean:.2f}."
+    )
+    if predicts.finding == "more":
+        word = "holds"
+        if better.finding == "more":
+            said += " That predicts less."
+        else:
+            said += " On these sets the plainer number predicts as well."
+    elif predicts.finding in ("same", "less"):
+        word = "fails"
+    else:
+        word, said = "not decided", f"{said} {undecided(found)}"
+    points = [
+        {
+            "set": seeds[0]["points"][i]["set"],
+            "sigma": seeds[0]["points"][i]["sigma"],
+            **{
+                name: mean_and_spread([one["points"][i][name] for one in seeds])
+                for name in ("share", "correlation", "gap")
+            },
+        }
+        for i in range(len(seeds[0]["points"]))
+    ]
+    return Conclusion((Verdict(15, word, said, found),), {"points": points})
+
+
+EXPERIMENT = Experiment(
+    "variance_split",
+    "What decides: nuisance or signal",
+    "Does the share of brightness that is nuisance tell which normalization will be right?",
+    (15,),
+    VarianceSplitSpec(),
+    work,
+    conclude,
+    PHOTO_PATCHES,
+    "Ten sets made of two kinds of image; a correlation over ten points.",
+)
