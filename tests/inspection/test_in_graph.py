@@ -98,3 +98,23 @@ def test_it_ends_at_a_branch():
         convolution(WEIGHTS, "t"),
     ]
     assert not found_in(nodes, {"k": np.float32(2)}).changes
+
+
+def test_constants_behind_a_transpose_are_those_of_the_channels():
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
+        node("Mul", ["t", "k"]),
+        convolution(WEIGHTS, "z"),
+    ]
+    gains = np.float32([2, 3, 4]).reshape(3, 1, 1)
+    found = found_in(nodes, {"k": gains}, shape=("n", 12, 10, 3))
+    assert found.gain.tolist() == [2, 3, 4]
+
+
+def test_it_ends_at_an_operator_that_is_not_affine():
+    nodes = [
+        helper.make_node("Relu", ["x"], ["t"]),
+        node("Mul", ["t", "k"]),
+        convolution(WEIGHTS, "z"),
+    ]
+    assert not found_in(nodes, {"k": np.float32(2)}).changes
