@@ -18,6 +18,7 @@ from app.views import (  # noqa: E402
     dataset,
     inspection,
     layers,
+    learn,
     methods,
     network,
     pipelines,
@@ -45,6 +46,7 @@ st.navigation(
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
         st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
         st.Page(lambda: inspection.page(shared), title="Inspect", url_path="inspect"),
+        st.Page(lambda: learn.page(shared), title="Learn", url_path="learn"),
     ],
     position="top",
 ).run()

@@ -166,9 +166,9 @@ def _evidence(verdict: Verdict) -> None:
             st.caption(
                 "No list of candidates is behind these: the mean follows from the stored means and "
                 "the sums of the first filters, the std from the stored variances and how "
-                "neighbouring pixels of photos vary together. Intervals are over redrawn photos and "
-                "filters; that the training's photos were like photos at large is assumed, and not "
-                "in them."
+                "neighbouring pixels of photos vary together. Intervals are over redrawn photos "
+                "and filters; that the training's photos were like photos at large is assumed, and "
+                "not in them."
             )
         run = [row for row in verdict.rows if row.by_layer]
         if run:

@@ -43,6 +43,8 @@ _CSS = """<style>
 .nv-table thead th { font-weight: 600; }
 .nv-numbers :is(th, td):not(:first-child) { text-align: right; white-space: nowrap; }
 .nv-numbers tbody th { white-space: nowrap; }
+.nv-wrapped tbody th { white-space: normal; min-width: 180px; }
+.nv-wrapped td:last-child { white-space: normal; min-width: 90px; }
 .nv-words :is(th, td) { min-width: 92px; max-width: 220px; }
 .stMainBlockContainer table { font-variant-numeric: tabular-nums; }
 /* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 everywhere. */
@@ -59,6 +61,12 @@ _CSS = """<style>
   .stMainBlockContainer h4 { font-size: 1.1rem; }
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
 }
+</style>"""
+
+# For a room: everything a third larger, and nothing beside the lesson.
+CLASSROOM = """<style>
+:root { font-size: 20px !important; }
+[data-testid=stSidebar], [data-testid=stExpandSidebarButton] { display: none !important; }
 </style>"""
 
 # As in viewer.css: a column's least width on a phone, and what lies between columns, in px.

@@ -1,0 +1,418 @@
+"""An experiment of the lab on screen: its figure, verdicts and effects, and a live run of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import streamlit as st
+
+from app import keys
+from app.cached import known, remembered
+from app.controls import choice, whole
+from app.frame import Frame
+from app.sources import Collection
+from app.text import plain
+from app.views import style
+from app.views.table import table_html
+from normviz.errors import NormvizError, ReadError
+from normviz.figures.lessons import bars, channel_shares, curves, nuisance_points, rate_map
+from normviz.lab import CLAIMS, EXPERIMENTS, Experiment, OwnImages, Record, precomputed, run
+from normviz.observe.sentences import number
+
+# Seconds between two pictures of a run that is under way.
+_REDRAWN = 1.0
+
+
+def draw(shared: Frame, experiment: Experiment) -> None:
+    """Its figure, verdicts, effects and limits; and the live run that replaces them."""
+    st.subheader(plain(experiment.title), anchor=False)
+    st.markdown(plain(experiment.question))
+    place, said = st.empty(), st.empty()
+    live = _run_controls(shared, experiment, place)
+    found = live or result(experiment.key)
+    if found is None:
+        place.info("This experiment has not been run yet; run it now.")
+        return
+    with place.container():
+        _figure(experiment.key, found["tables"])
+    with said.container():
+        seeds = found["spec"]["seeds"]
+        if live is not None:
+            source = (
+                f"Run now on {found['source']}, seeds {_span(seeds)}, {found['seconds']:.0f} s."
+            )
+        else:
+            made = precomputed()
+            source = (
+                f"Computed beforehand on {made.date} (normviz {made.versions['normviz']}, NumPy "
+                f"{made.versions['numpy']}) on {found['source']}, seeds {_span(seeds)}."
+            )
+        st.caption(plain(f"{source} Bars and bands are the standard deviation over seeds."))
+        for verdict in found["verdicts"]:
+            claim = CLAIMS[verdict["claim"]]
+            quote = f" “{claim.quote}”" if claim.quote else ""
+            st.markdown(
+                f"**Claim {claim.number}** ([{plain(claim.who)}]({claim.link})):{plain(quote)} "
+                f"{plain(claim.says)}\n\n**Verdict: {plain(verdict['word'])}.** "
+                f"{plain(verdict['because'])}"
+            )
+            with st.container(key=f"effects_{experiment.key}_{claim.number}"):
+                st.html(_effects_table(verdict["effects"]))
+        st.caption(plain(f"Limits: {experiment.limits}"))
+
+
+def _span(seeds: list[int]) -> str:
+    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
+
+
+_FOUND = {
+    "more": "yes, more",
+    "less": "yes, less",
+    "same": "no difference that matters",
+    "open": "cannot tell",
+}
+
+
+def _effects_table(effects: list[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            effect["what"],
+            f"{_value(effect['mean'])} {effect['unit']}",
+            f"{_value(effect['low'])} to {_value(effect['high'])}",
+            "< 0.001" if effect["p"] < 0.001 else f"{effect['p']:.3f}",
+            f"{effect['relevant']:g} {effect['unit']}",
+            f"{effect['seeds']}",
+            _FOUND[effect["finding"]],
+        ]
+        for effect in effects
+    ]
+    head = ["effect (paired over seeds)", "mean", "95 % interval", "p (Holm)", "matters from"]
+    return table_html([*head, "seeds", "found"], rows, "Effects", wrapped=True)
+
+
+def result(key: str) -> Mapping[str, Any] | None:
+    """The last live run of this session, else what was computed beforehand."""
+    live = st.session_state.setdefault(keys.LAB_RUNS.name, {})
+    return live.get(key) or precomputed().results.get(key)
+
+
+def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[str, Any] | None:
+    """Draw what starts a run; run it when asked, drawing as it goes. Return this session's run."""
+    runs = st.session_state.setdefault(keys.LAB_RUNS.name, {})
+    with st.container(horizontal=True, vertical_alignment="bottom", key=f"run_{experiment.key}"):
+        with st.container(width=160):
+            first = whole(
+                dataclasses.replace(keys.LAB_SEED, name=f"seed_{experiment.key}"),
+                "First seed",
+                0,
+                9999,
+                "Seeds from here on are used; those computed beforehand begin at 0.",
+            )
+        own = None
+        if experiment.own_images and shared.collection.key.startswith("upload:"):
+            use = choice(
+                dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
+                "On",
+                {"its": "Its own set", "mine": "My images"},
+                "Your images need class folders or labels: two classes or more of ten images.",
+            )
+            if use == "mine":
+                own = _own(shared.collection)
+                if own is None:
+                    return runs.get(experiment.key)
+        asked = st.button(
+            "Run it now", key=f"run_now_{experiment.key}", icon=":material/play_arrow:"
+        )
+        if experiment.key in runs:
+            st.button(
+                "Back to what was computed beforehand",
+                key=f"forget_{experiment.key}",
+                on_click=runs.pop,
+                args=(experiment.key, None),
+            )
+    if asked:
+        found = _run(experiment, first, own, place)
+        if found is not None:
+            runs[experiment.key] = found
+    return runs.get(experiment.key)
+
+
+def _own(collection: Collection) -> OwnImages | None:
+    """The visitor's labelled images, or why they cannot be used."""
+
+    def build() -> OwnImages:
+        images, labels = [], []
+        for at in range(min(len(collection), 4000)):
+            try:
+                image = collection.image(at)
+            except ReadError:
+                continue
+            if image.label is not None and image.levels == 256:
+                images.append(image.pixels)
+                labels.append(image.label)
+        return OwnImages.of(images, labels)
+
+    try:
+        own = remembered(("own images", collection.key), build)
+    except NormvizError as error:
+        st.warning(plain(str(error)))
+        return None
+    for note in own.notes:
+        st.caption(plain(note))
+    return own
+
+
+def _run(
+    experiment: Experiment, first: int, own: OwnImages | None, place: Any
+) -> Mapping[str, Any] | None:
+    """Run the experiment with other seeds; the curves of training grow while it runs."""
+    spec = experiment.spec
+    spec = dataclasses.replace(spec, seeds=tuple(first + seed for seed in range(len(spec.seeds))))
+    key = ("lab", experiment.key, spec, own.digest if own is not None else "")
+    found = known(key)
+    if found is not None:
+        return found
+    began, drawn, done = time.monotonic(), 0.0, 0
+    lines: dict[str, list[tuple[int, float]]] = {}
+    try:
+        with closing(run(experiment, spec, own)) as records:
+            for record in records:
+                if not isinstance(record, Record):
+                    return remembered(key, record.to_json)
+                done += record.kind == "seed"
+                _grow(lines, record, spec.seeds[0])
+                passed = time.monotonic() - began
+                if passed - drawn > _REDRAWN:
+                    drawn = passed
+                    _draw_running(place, lines, done, len(spec.seeds), passed)
+    except NormvizError as error:
+        place.warning(plain(str(error)))
+    return None
+
+
+def _grow(lines: dict[str, list[tuple[int, float]]], record: Record, seed: int) -> None:
+    """Add a point of a training curve: the best of the learning rates, for the first seed."""
+    if record.kind != "curve" or record.seed != seed:
+        return
+    values = record.values
+    losses = [loss for loss in values["losses"] if loss is not None]
+    about = [str(values[name]) for name in values if name not in ("rates", "step", "losses")]
+    if losses:
+        lines.setdefault(", ".join(about), []).append((values["step"], min(losses)))
+
+
+def _draw_running(
+    place: Any, lines: Mapping[str, list[tuple[int, float]]], done: int, total: int, passed: float
+) -> None:
+    with place.container():
+        st.progress(
+            done / total,
+            text=f"{done} of {total} seeds, {passed:.0f} s; any change on this page stops it",
+        )
+        recent = dict(list(lines.items())[-4:])
+        if recent:
+            steps = sorted({step for points in recent.values() for step, _ in points})
+            table = {
+                name: [[dict(points).get(step), 0.0] for step in steps]
+                for name, points in recent.items()
+            }
+            st.plotly_chart(
+                curves(steps, table, "step", "training loss, first seed (nats)", dark=style.dark()),
+                theme=None,
+                config={"staticPlot": True},
+            )
+
+
+def _figure(key: str, tables: Mapping[str, Any]) -> None:
+    """The experiment's figure, with the one control that it has."""
+    dark = style.dark()
+    figure = FIGURES[key](tables, dark)
+    st.plotly_chart(
+        figure,
+        theme=None,
+        key=f"figure_{key}",
+        config={"displayModeBar": False},
+        alt=EXPERIMENTS[key].title,
+    )
+
+
+def _pick(key: str, label: str, options: Mapping[str, str]) -> str:
+    name = keys.Key(f"show_{key}", next(iter(options)))
+    return choice(name, label, options)
+
+
+def _conditioning(tables: Mapping[str, Any], dark: bool) -> Any:
+    what = _pick(
+        "conditioning",
+        "Show",
+        {
+            "condition": "Condition number",
+            "stable": "Largest stable rate",
+            "own_loss": "Loss at its best rate",
+        },
+    )
+    titles = {
+        "condition": "λ1 / λmedian of the Hessian (log scale)",
+        "stable": "largest learning rate that falls in each step (log scale)",
+        "own_loss": "training loss after 150 steps (nats)",
+    }
+    groups = {"": {key: row[what] for key, row in tables["methods"].items()}}
+    return bars(groups, titles[what], dark=dark, log=what != "own_loss")
+
+
+def _curvature(tables: Mapping[str, Any], dark: bool) -> Any:
+    names = {"plain": "without batch norm", "norm": "with batch norm"}
+    groups = {names[key]: row for key, row in tables["largest"].items()}
+    return bars(groups, "largest curvature λmax (log scale)", dark=dark, log=True)
+
+
+def _one_rate(tables: Mapping[str, Any], dark: bool) -> Any:
+    rule = _pick("one_rate", "Optimizer", {"sgd": "SGD", "adam": "Adam"})
+    return rate_map(tables[rule], tables["rates"][rule], dark=dark)
+
+
+def _shift(tables: Mapping[str, Any], dark: bool) -> Any:
+    light = _pick(
+        "shift",
+        "Trained in light spread by",
+        {f"{at}": f"σ = {sigma:g} EV" for at, sigma in enumerate(tables["sigmas"])},
+    )
+    lines = {key: rows[int(light)] for key, rows in tables["accuracy"].items()}
+    return curves(tables["shifts"], lines, "light of the test (EV)", "right (%)", dark=dark)
+
+
+def _nuisance(tables: Mapping[str, Any], dark: bool) -> Any:
+    title = "spread of the light, training and test (σ, EV)"
+    return curves(tables["sigmas"], tables["accuracy"], title, "right (%)", dark=dark)
+
+
+def _signal(tables: Mapping[str, Any], dark: bool) -> Any:
+    return curves(
+        tables["sigmas"],
+        tables["accuracy"],
+        "spread of the light (σ, EV)",
+        "right (%), chance is 50",
+        dark=dark,
+        reference=("best possible", tables["best_possible"]),
+    )
+
+
+def _batch_norm(tables: Mapping[str, Any], dark: bool) -> Any:
+    net = _pick(
+        "batch_norm",
+        "Network",
+        {"plain": "Without", "norm": "With batch norm", "padded": "With it and zero padding"},
+    )
+    return curves(
+        tables["rates"],
+        tables["final"][net],
+        "learning rate (log scale)",
+        "training loss (nats)",
+        dark=dark,
+        log_x=True,
+    )
+
+
+def _full_batch(tables: Mapping[str, Any], dark: bool) -> Any:
+    found = tables["curves_of_first_seed"]
+    names = {"plain": "dataset's mean and std", "norm": "the same and batch norm twice"}
+    steps = [5 * (at + 1) for at in range(len(found["plain"]))]
+    lines = {names[key]: [[value, 0.0] for value in row] for key, row in found.items()}
+    return curves(steps, lines, "step on all images at once", "loss, first seed (nats)", dark=dark)
+
+
+def _batch_statistics(tables: Mapping[str, Any], dark: bool) -> Any:
+    lines = {"error of the mean": tables["mean_error"], "error of the std": tables["std_error"]}
+    first = tables["mean_error"][0][0]
+    ideal = [first * (tables["sizes"][0] / n) ** 0.5 for n in tables["sizes"]]
+    return curves(
+        tables["sizes"],
+        lines,
+        "images in the batch (log scale)",
+        "error (dataset stds, log scale)",
+        dark=dark,
+        reference=("1/√n", ideal),
+        log_x=True,
+        log_y=True,
+    )
+
+
+def _one_step(tables: Mapping[str, Any], dark: bool) -> Any:
+    lines = {"gradient points downhill": tables["downhill"], "the full loss falls": tables["falls"]}
+    title = "images a step (log scale)"
+    return curves(tables["sizes"], lines, title, "of steps (%)", dark=dark, log_x=True)
+
+
+def _day_night(tables: Mapping[str, Any], dark: bool) -> Any:
+    net = _pick("day_night", "Filters", {"random": "Random", "trained": "Trained"})
+    groups = {
+        light: {
+            key: [100 * value for value in row[light]] for key, row in tables["firing"][net].items()
+        }
+        for light in ("day", "night")
+    }
+    return bars(groups, "units that fire (%)", dark=dark)
+
+
+def _mean_image(tables: Mapping[str, Any], dark: bool) -> Any:
+    names = {"crops": "random crops of photos", "digits": "digits"}
+    groups = {names[key]: row["accuracy"] for key, row in tables.items()}
+    return bars(groups, "right (%)", dark=dark)
+
+
+def _channel_gradients(tables: Mapping[str, Any], dark: bool) -> Any:
+    return channel_shares(tables["methods"], dark=dark)
+
+
+def _colour(tables: Mapping[str, Any], dark: bool) -> Any:
+    title = "colour of the test's light (EV, red up and blue down)"
+    return curves(tables["shifts"], tables["accuracy"], title, "right (%)", dark=dark)
+
+
+def _variance_split(tables: Mapping[str, Any], dark: bool) -> Any:
+    by = _pick(
+        "variance_split",
+        "Across",
+        {"share": "Share of nuisance", "correlation": "Intra-class correlation"},
+    )
+    return nuisance_points(tables["points"], by, dark=dark)
+
+
+FIGURES = {
+    "conditioning": _conditioning,
+    "curvature": _curvature,
+    "one_rate": _one_rate,
+    "shift": _shift,
+    "nuisance": _nuisance,
+    "signal": _signal,
+    "batch_norm": _batch_norm,
+    "full_batch": _full_batch,
+    "batch_statistics": _batch_statistics,
+    "one_step": _one_step,
+    "day_night": _day_night,
+    "mean_image": _mean_image,
+    "channel_gradients": _channel_gradients,
+    "colour": _colour,
+    "variance_split": _variance_split,
+}
+
+
+def effect_words(effect: Mapping[str, Any]) -> str:
+    half = (effect["high"] - effect["low"]) / 2
+    unit = f" {effect['unit']}" if effect["unit"] else ""
+    return f"{effect['what']}: {_value(effect['mean'])} ± {_value(half)}{unit}"
+
+
+def _value(value: float) -> str:
+    """Two decimals or so; a small number as its first digit, what is below 0.0001 as 0.
+
+    >>> _value(19.04), _value(-0.0006), _value(1e-15)
+    ('19.0', '−0.0006', '0.00')
+    """
+    if 1e-4 <= abs(value) < 0.01:
+        return f"{value:.1g}".replace("-", "−")
+    return number(value)
