@@ -124,6 +124,8 @@ def test_our_errors_arrive_as_they_were_raised():
     assert type(caught.value) is ReadError
     assert (caught.value.path, caught.value.remedy) == ("net.onnx", "Try another")
     assert str(caught.value) == "net.onnx: it is odd. Try another."
+    with pytest.raises(LimitError, match=r"net.onnx: it is large\."):
+        list(apart(working.bounding))
     with pytest.raises(ShapeError, match="not this shape"):
         list(apart(working.misshaping))
 

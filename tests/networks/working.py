@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from normviz.errors import ReadError, ShapeError
+from normviz.errors import LimitError, ReadError, ShapeError
 from normviz.networks import load
 
 
@@ -64,6 +64,11 @@ def leaving(code: int):
 def refusing():
     yield 1
     raise ReadError("net.onnx", "it is odd", "Try another")
+
+
+def bounding():
+    raise LimitError("net.onnx", "it is large")
+    yield
 
 
 def misshaping():
