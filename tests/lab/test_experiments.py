@@ -9,8 +9,18 @@ import time
 import numpy as np
 import pytest
 
-from normviz.errors import NormvizError
-from normviz.lab import CLAIMS, EXPERIMENTS, OwnImages, Result, Workers, precomputed, result_of, run
+from normviz.errors import NormvizError, ParameterError
+from normviz.lab import (
+    CLAIMS,
+    DIGITS,
+    EXPERIMENTS,
+    OwnImages,
+    Result,
+    Workers,
+    precomputed,
+    result_of,
+    run,
+)
 from normviz.lab.experiment import Record, work_of
 from normviz.lab.experiments import channel_gradients, mean_image, signal, variance_split
 
@@ -109,6 +119,31 @@ def test_a_visitors_set_runs_where_it_may():
     result = result_of(EXPERIMENTS["shift"], tiny("shift"), own, workers=2)
     assert result.source == "own images (60 in 2 classes)"
     assert EXPERIMENTS["shift"].own_images and not EXPERIMENTS["signal"].own_images
+
+
+def test_another_set_may_be_given_where_it_makes_sense():
+    result = result_of(EXPERIMENTS["shift"], tiny("shift"), DIGITS, workers=0)
+    assert result.source == "handwritten digits"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("signal", "is made for its own images"),
+        ("mean_image", "is made for its own images"),
+        ("colour", "needs colour images; handwritten digits are grey"),
+        ("channel_gradients", "needs colour images"),
+    ],
+)
+def test_a_set_that_makes_no_sense_is_refused(key, said):
+    with pytest.raises(ParameterError, match=said):
+        next(run(EXPERIMENTS[key], tiny(key), DIGITS, workers=0))
+
+
+@pytest.mark.parametrize("seeds", [(), (3,), (1, 1), (0, -1), (0, 2**32), (0, 1.5), range(101)])
+def test_seeds_are_checked(seeds):
+    with pytest.raises(ParameterError, match="2 to 100 different seeds"):
+        dataclasses.replace(EXPERIMENTS["shift"].spec, seeds=tuple(seeds))
 
 
 def test_every_claim_has_its_experiment():
