@@ -118,6 +118,11 @@ def test_a_visitors_set_runs_where_it_may():
     own = OwnImages.of(pixels, ["dark", "light"] * 30)
     result = result_of(EXPERIMENTS["shift"], tiny("shift"), own, workers=2)
     assert result.source == "own images (60 in 2 classes)"
+    # Two classes that differ in brightness: the dataset's numbers tell them apart at once.
+    accuracy, spread = result.tables["accuracy"]["ds_z"][0][3]
+    assert accuracy > 80 and spread is not None
+    photos = result_of(EXPERIMENTS["shift"], tiny("shift"), workers=2)
+    assert photos.tables["accuracy"]["ds_z"][0][3][0] < 60
     assert EXPERIMENTS["shift"].own_images and not EXPERIMENTS["signal"].own_images
 
 
