@@ -126,14 +126,12 @@ def effects(*asked: Asked) -> tuple[Effect, ...]:
     found = []
     for one in asked:
         values = np.asarray(one.values, np.float64)
-        if len(values) < 2:
-            found.append((float(values.mean()), math.inf, 1.0))
-            continue
         mean = float(values.mean())
-        error = float(values.std(ddof=1)) / math.sqrt(len(values))
-        if not math.isfinite(mean):
+        if len(values) < 2 or not math.isfinite(mean):
             found.append((mean, math.inf, 1.0))
-        elif error == 0:
+            continue
+        error = float(values.std(ddof=1)) / math.sqrt(len(values))
+        if error == 0:
             found.append((mean, 0.0, float(mean == 0)))
         else:
             freedom = len(values) - 1

@@ -15,6 +15,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from normviz.errors import ParameterError
 from normviz.lab.evidence import Verdict
 from normviz.lab.labelled import LabelledSet
 from normviz.lab.workers import Workers
@@ -22,9 +23,20 @@ from normviz.lab.workers import Workers
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that decides a run: seeds, sizes and thresholds, fixed beforehand."""
+    """Everything that decides a run: seeds, sizes and thresholds, fixed beforehand.
+
+    Raises :class:`ParameterError` unless there are 2…100 different seeds, 0…2³²−1.
+    """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
+
+    def __post_init__(self) -> None:
+        sound = all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in self.seeds)
+        if not sound or len(set(self.seeds)) != len(self.seeds) or not 2 <= len(self.seeds) <= 100:
+            raise ParameterError(
+                "An experiment needs 2 to 100 different seeds, whole numbers from 0 to 4294967295: "
+                f"a spread cannot be had from one. Got {self.seeds!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,18 @@ class Experiment:
     source: LabelledSet | None
     limits: str = ""
     own_images: bool = True
-    """Whether it can be run on a visitor's labelled images."""
+    """Whether it can be run on another set than its own, such as a visitor's."""
+    colour: bool = False
+    """Whether it needs colour images."""
+
+    def refuse(self, source: LabelledSet | None) -> None:
+        """Raise :class:`ParameterError` for a set that it cannot be run on."""
+        if source is not None and not self.own_images:
+            raise ParameterError(
+                f"{self.title!r} is made for its own images and cannot be run on {source.name}."
+            )
+        if source is not None and self.colour and source.channels != 3:
+            raise ParameterError(f"{self.title!r} needs colour images; {source.name} are grey.")
 
 
 @dataclass(frozen=True)
@@ -119,6 +142,7 @@ def run(
     ``workers``: how many processes; 0 works in this thread; or processes that are kept for the
     next run. Closing the generator ends the processes at once, kept ones too.
     """
+    experiment.refuse(source)
     spec = spec or experiment.spec
     begun = time.perf_counter()
     tasks = [Task(experiment.work.__module__, spec, seed, source) for seed in spec.seeds]

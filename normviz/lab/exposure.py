@@ -21,8 +21,8 @@ def exposed(
     ``ev`` is one number, one an image ``(N,)``, or one an image and channel ``(N, C)``:
     v ~ Poisson(n · 2^ev · linear)/n with n = (100/noise)², clipped, encoded and rounded.
 
-    >>> exposed(np.full((1, 1, 1, 1), 0.214041, np.float32), [0.0], seed=0, noise=0).item()
-    128
+    >>> exposed(np.full((1, 1, 1, 1), 0.25, np.float32), 0.0, seed=0, noise=0).item()
+    137
     """
     ev = np.asarray(ev, np.float64)
     gains = 2.0 ** (ev.reshape(len(linear), 1, 1, -1) if ev.ndim else ev)

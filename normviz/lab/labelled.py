@@ -57,6 +57,11 @@ class LabelledSet(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def channels(self) -> int:
+        """1 of grey images, 3 of RGB."""
+        ...
+
     def draw(self, seed: int, train: int, test: int) -> Split:
         """Return at most so many images a class, chosen by the seed."""
         ...
@@ -79,6 +84,10 @@ class PhotoPatches:
     @property
     def name(self) -> str:
         return "patches of ten photos"
+
+    @property
+    def channels(self) -> int:
+        return 1 if self.grey else 3
 
     def draw(self, seed: int, train: int, test: int) -> Split:
         return _photo_split(seed, train, test, self.grey)
@@ -143,6 +152,10 @@ class Digits:
     def name(self) -> str:
         return "handwritten digits"
 
+    @property
+    def channels(self) -> int:
+        return 1
+
     def draw(self, seed: int, train: int, test: int) -> Split:
         images, labels = _digits()
         names = tuple(str(digit) for digit in range(10))
@@ -206,6 +219,10 @@ class OwnImages:
     @property
     def name(self) -> str:
         return f"own images ({len(self.labels)} in {len(self.classes)} classes)"
+
+    @property
+    def channels(self) -> int:
+        return int(self.linear.shape[-1])
 
     def draw(self, seed: int, train: int, test: int) -> Split:
         return _drawn(self.linear, self.labels, self.classes, seed, train, test)

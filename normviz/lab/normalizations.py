@@ -31,6 +31,7 @@ class Normalization:
     title: str
     fit: Callable[[np.ndarray], Batch]
     method: Method | None = None
+    """ZCA's side is that of the images: 16 but for digits."""
     scope: str = "dataset"
 
 
@@ -140,7 +141,7 @@ NORMALIZATIONS: dict[str, Normalization] = {
             "image",
         ),
         Normalization("lcn", "Local contrast", lambda _: LCN().fit(), LCN(), "local"),
-        Normalization("zca", "ZCA whitening", _whitened, ImageZCA()),
+        Normalization("zca", "ZCA whitening", _whitened, ImageZCA(side=16)),
     )
 }
 

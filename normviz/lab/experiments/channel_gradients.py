@@ -117,4 +117,5 @@ EXPERIMENT = Experiment(
     conclude,
     PHOTO_PATCHES,
     "First layer, first 100 steps, one learning rate; needs colour images.",
+    colour=True,
 )

@@ -120,4 +120,5 @@ EXPERIMENT = Experiment(
     conclude,
     PHOTO_PATCHES,
     "Red up, blue down, or the other way; needs colour images. One trained network a seed.",
+    colour=True,
 )

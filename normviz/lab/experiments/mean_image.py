@@ -149,4 +149,5 @@ EXPERIMENT = Experiment(
     conclude,
     PHOTO_PATCHES,
     "Digits are the only aligned images here.",
+    own_images=False,
 )
