@@ -61,7 +61,7 @@ def draw(shared: Frame, experiment: Experiment) -> None:
                 f"{plain(verdict['because'])}"
             )
             with st.container(key=f"effects_{experiment.key}_{claim.number}"):
-                st.html(_effects_table(verdict["effects"]))
+                st.html(_effects_table(verdict["effects"], f"Effects, claim {claim.number}"))
         st.caption(plain(f"Limits: {experiment.limits}"))
 
 
@@ -77,7 +77,7 @@ _FOUND = {
 }
 
 
-def _effects_table(effects: list[Mapping[str, Any]]) -> str:
+def _effects_table(effects: list[Mapping[str, Any]], label: str) -> str:
     rows = [
         [
             effect["what"],
@@ -91,7 +91,7 @@ def _effects_table(effects: list[Mapping[str, Any]]) -> str:
         for effect in effects
     ]
     head = ["effect (paired over seeds)", "mean", "95 % interval", "p (Holm)", "matters from"]
-    return table_html([*head, "seeds", "found"], rows, "Effects", wrapped=True)
+    return table_html([*head, "seeds", "found"], rows, label, wrapped=True)
 
 
 def result(key: str) -> Mapping[str, Any] | None:
@@ -138,6 +138,7 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
         found = _run(experiment, first, own, place)
         if found is not None:
             runs[experiment.key] = found
+            st.rerun(scope="fragment")
     return runs.get(experiment.key)
 
 

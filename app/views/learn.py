@@ -37,7 +37,6 @@ def page(shared: Frame) -> None:
         st.button(
             "Next",
             key="lesson_next",
-            type="primary",
             disabled=at == len(order) - 1,
             on_click=_go,
             args=(order[min(len(order) - 1, at + 1)],),

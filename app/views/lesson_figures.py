@@ -113,19 +113,19 @@ def _panels(
 
 
 def _live_picture() -> None:
-    _pictures(PICTURE_METHODS, "lesson_picture")
+    _pictures(PICTURE_METHODS, "live_picture")
 
 
 def _live_local() -> None:
-    _pictures(LOCAL_METHODS, "lesson_local")
+    _pictures(LOCAL_METHODS, "live_local")
 
 
 def _live_shift() -> None:
-    _pictures(SHIFT_METHODS, "lesson_shift")
+    _pictures(SHIFT_METHODS, "live_shift")
 
 
 def _live_colour() -> None:
-    _pictures(COLOUR_METHODS, "lesson_colour", kelvin=True)
+    _pictures(COLOUR_METHODS, "live_colour", kelvin=True)
 
 
 def _live_signal() -> None:
@@ -150,7 +150,7 @@ def _live_signal() -> None:
         "lesson:surfaces", "two surfaces", pair, ["albedo 1", f"albedo {albedo:g}"]
     )
     rows = tuple(Row(at, collection.titles[at], pair[at]) for at in range(2))
-    _panels(collection, rows, SIGNAL_METHODS, "lesson_signal")
+    _panels(collection, rows, SIGNAL_METHODS, "live_signal")
 
 
 def _live_rate() -> None:
@@ -180,7 +180,7 @@ def _live_rate() -> None:
             list(range(steps + 1)), lines, "step", "loss (log scale)", dark=style.dark(), log_y=True
         ),
         theme=None,
-        key="lesson_rate",
+        key="live_rate",
         config={"displayModeBar": False},
         alt="Loss of two weights over the steps at one learning rate",
     )
@@ -216,7 +216,7 @@ def _live_batch() -> None:
             dark=style.dark(),
         ),
         theme=None,
-        key="lesson_batch",
+        key="live_batch",
         config={"displayModeBar": False},
         alt="Means of batches around the mean of the set",
     )
@@ -276,7 +276,7 @@ def _live_downhill() -> None:
             dark=style.dark(),
         ),
         theme=None,
-        key="lesson_downhill",
+        key="live_downhill",
         config={"displayModeBar": False},
         alt="Angles between gradients of few images and that of all",
     )
@@ -312,7 +312,7 @@ def _live_answer() -> None:
             dark=style.dark(),
         ),
         theme=None,
-        key="lesson_answer",
+        key="live_answer",
         config={"displayModeBar": False},
         alt="Nuisance and signal in the brightness of two sets",
     )
@@ -359,7 +359,7 @@ def _live_neuron() -> None:
     st.plotly_chart(
         firing_day_night(rows, sort_by="menu", dark=style.dark()),
         theme=None,
-        key="lesson_neuron",
+        key="live_neuron",
         config={"displayModeBar": False},
         alt="Share of units that fire by day and by night",
     )
@@ -395,7 +395,7 @@ def _live_centring() -> None:
         st.plotly_chart(
             loss_surface(offset, rate, 20, dark=style.dark()),
             theme=None,
-            key="lesson_centring",
+            key="live_centring",
             config={"displayModeBar": False},
             alt="Level lines of the loss of two weights and the path of gradient descent",
         )

@@ -1,0 +1,35 @@
+"""Lessons ask what their experiments answer, and every claim stands in one of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.lessons import LESSONS
+from app.views.experiments import FIGURES
+from app.views.lesson_figures import LIVE
+from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
+
+ASKED = [lesson for lesson in LESSONS if lesson.prediction]
+
+
+def test_every_lesson_has_a_live_figure_and_every_experiment_one_of_its_own():
+    assert set(LIVE) == {lesson.key for lesson in LESSONS}
+    assert set(FIGURES) == set(EXPERIMENTS)
+    assert {key for lesson in LESSONS for key in lesson.experiments} == set(EXPERIMENTS)
+
+
+def test_every_claim_has_a_verdict_computed_beforehand():
+    results = precomputed().results
+    assert set(results) == set(EXPERIMENTS)
+    for claim in CLAIMS.values():
+        verdicts = results[claim.experiment]["verdicts"]
+        assert claim.number in {verdict["claim"] for verdict in verdicts}
+
+
+@pytest.mark.parametrize("lesson", ASKED, ids=lambda lesson: lesson.key)
+def test_a_prediction_is_decided_by_an_effect_of_its_own_lesson(lesson):
+    asked = lesson.prediction
+    assert asked.experiment in lesson.experiments and len(set(asked.options)) == 3
+    verdict = precomputed().results[asked.experiment]["verdicts"][asked.verdict]
+    effect = verdict["effects"][asked.effect]
+    assert effect["finding"] in ("more", "less", "same")

@@ -1,0 +1,98 @@
+"""The Learn page: every step is drawn, guesses are judged, and a live run replaces the stored."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+
+from app.lessons import LESSONS
+from normviz.lab import CLAIMS, precomputed
+from tests.browser.conftest import settled
+from tests.browser.test_activations import table
+from tests.browser.test_views import chart
+
+pytestmark = pytest.mark.browser
+
+TITLES = [f"{at}. {lesson.title}" for at, lesson in enumerate(LESSONS, start=1)]
+
+
+def address(step: int, **more) -> str:
+    title = TITLES[step - 1] if step <= len(LESSONS) else f"{len(LESSONS) + 1}. All claims"
+    return "/learn?" + urlencode({"step": title, **more})
+
+
+def test_all_steps_are_drawn_one_after_the_other(open_page):
+    page = open_page(address(1, revealed="true"))
+    for lesson in LESSONS:
+        page.locator("h4").filter(has_text=lesson.title).wait_for()
+        for key in lesson.experiments:
+            page.wait_for_selector(f".st-key-figure_{key} .js-plotly-plot", state="attached")
+        settled(page)
+        assert page.locator("[data-testid=stException]").count() == 0, lesson.key
+        page.get_by_role("button", name="Next").click()
+    page.wait_for_selector(".st-key-claims_table table")
+    rows = table(page, "claims_table")[1:]
+    results = precomputed().results
+    assert [row[0] for row in rows] == [f"{number}" for number in CLAIMS]
+    for row, claim in zip(rows, CLAIMS.values(), strict=True):
+        verdicts = results[claim.experiment]["verdicts"]
+        assert row[3] == next(v["word"] for v in verdicts if v["claim"] == claim.number)
+
+
+def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):
+    page = open_page(address(5))
+    page.get_by_text("Guess, then see what the experiment found.").wait_for()
+    assert page.locator(".st-key-figure_shift").count() == 0
+    page.get_by_text("The dataset's", exact=True).click()
+    page.get_by_text("Not so. The image's own").wait_for()
+    lines = {line["name"]: line["y"] for line in chart(page, "figure_shift")["data"]}
+    stored = precomputed().results["shift"]["tables"]["accuracy"]["img_z"][0]
+    assert lines["Own mean and std"] == [pair[0] for pair in stored]
+    page.get_by_text("The image's own", exact=True).click()
+    page.get_by_text("As you expected:").wait_for()
+
+
+def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
+    page = open_page(address(7, revealed="true", seed_batch_statistics=50))
+    page.wait_for_selector(".st-key-figure_batch_statistics .js-plotly-plot", state="attached")
+    page.locator(".st-key-run_now_batch_statistics button").click()
+    page.get_by_text("Run now on patches of ten photos, seeds 50 to 55").wait_for(timeout=90_000)
+    settled(page)
+    lines = {line["name"]: line["y"] for line in chart(page, "figure_batch_statistics")["data"]}
+    stored = precomputed().results["batch_statistics"]["tables"]["mean_error"]
+    assert lines["error of the mean"] != [pair[0] for pair in stored]
+    assert lines["error of the mean"] == pytest.approx([pair[0] for pair in stored], rel=0.2)
+    page.get_by_role("button", name="Back to what was computed beforehand").click()
+    settled(page)
+    lines = {line["name"]: line["y"] for line in chart(page, "figure_batch_statistics")["data"]}
+    assert lines["error of the mean"] == [pair[0] for pair in stored]
+
+
+def test_classroom_hides_the_sidebar_and_enlarges(open_page):
+    page = open_page(address(3))
+    size = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert page.locator("[data-testid=stSidebar]").is_visible()
+    page.get_by_text("Classroom", exact=True).click()
+    settled(page)
+    assert not page.locator("[data-testid=stSidebar]").is_visible()
+    large = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+    assert large > 1.2 * size and "classroom=true" in page.url
+
+
+def test_junk_in_the_address_begins_with_the_first_step(open_page):
+    page = open_page("/learn?step=nonsense&lesson_ev=abc&offset=99")
+    page.locator("h4").filter(has_text=LESSONS[0].title).wait_for()
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+@pytest.mark.parametrize(("step", "width", "dark"), [(5, 390, False), (3, 1600, True)])
+def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, step, width, dark):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = open_page(address(step, revealed="true"), width=width, height=1000, dark=dark)
+    found = axe.Axe().run(page).response
+    assert any(rule["id"] == "color-contrast" for rule in found["passes"])
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    assert page.evaluate(
+        "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
+    )
