@@ -61,7 +61,9 @@ def draw(shared: Frame, experiment: Experiment) -> None:
                 f"{plain(verdict['because'])}"
             )
             with st.container(key=f"effects_{experiment.key}_{claim.number}"):
-                st.html(_effects_table(verdict["effects"], f"Effects, claim {claim.number}"))
+                st.html(
+                    _effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
+                )
         st.caption(plain(f"Limits: {experiment.limits}"))
 
 
