@@ -21,7 +21,7 @@ from normviz.lab import (
     result_of,
     run,
 )
-from normviz.lab.experiment import Record, work_of
+from normviz.lab.experiment import Record, Task, work_of
 from normviz.lab.experiments import channel_gradients, mean_image, signal, variance_split
 
 TINY = {
@@ -100,6 +100,27 @@ def test_what_a_task_raises_is_raised_here_and_the_next_run_works():
         with pytest.raises(KeyError, match="nonsense"):
             result_of(EXPERIMENTS["shift"], broken, workers=workers)
         assert result_of(EXPERIMENTS["batch_statistics"], tiny("batch_statistics"), workers=workers)
+
+
+def test_an_error_with_arguments_of_its_own_arrives_as_its_sentence(tmp_path, monkeypatch):
+    module = tmp_path / "unreadable_experiment.py"
+    module.write_text(
+        """
+from dataclasses import replace
+from normviz.errors import ReadError
+from normviz.lab.experiments.shift import EXPERIMENT
+
+def work(spec, seed, source):
+    raise ReadError("cat.jpg", "the file is empty")
+    yield
+
+EXPERIMENT = replace(EXPERIMENT, work=work)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    task = Task("unreadable_experiment", tiny("shift"), 0, None)
+    with Workers(1) as workers, pytest.raises(NormvizError, match=r"cat\.jpg: the file is empty"):
+        list(workers.run([task]))
 
 
 def test_a_process_that_dies_is_said():
@@ -481,7 +502,5 @@ def test_surfaces_tell_their_albedo_by_nothing_but_light():
 
 
 def test_work_is_found_by_its_module_alone():
-    from normviz.lab.experiment import Task
-
     task = Task("normviz.lab.experiments.batch_statistics", tiny("batch_statistics"), 0, None)
     assert [record.kind for record in work_of(task)][-1] == "seed"
