@@ -25,7 +25,7 @@ from normviz.lab.experiment import Record, Task, work_of
 from normviz.lab.experiments import channel_gradients, mean_image, signal, variance_split
 
 TINY = {
-    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 6,
+    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 22,
                      "stable_steps": 8, "curve_steps": 20},
     "curvature": {"images": 16, "lanczos": 3},
     "one_rate": {"methods": ("raw1", "ds_z", "img_z"), "per_class": 6, "steps": 25},
@@ -147,6 +147,16 @@ def test_a_visitors_set_runs_where_it_may():
     assert EXPERIMENTS["shift"].own_images and not EXPERIMENTS["signal"].own_images
 
 
+@pytest.mark.parametrize("key", [key for key, one in EXPERIMENTS.items() if one.own_images])
+def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
+    own = OwnImages.of(pixels, ["a", "b"] * 10)
+    result = result_of(EXPERIMENTS[key], tiny(key), own, workers=0)
+    assert all(words(verdict) for verdict in result.verdicts)
+    json.dumps(result.to_json(), allow_nan=False)
+
+
 def test_another_set_may_be_given_where_it_makes_sense():
     result = result_of(EXPERIMENTS["shift"], tiny("shift"), DIGITS, workers=0)
     assert result.source == "handwritten digits"
@@ -214,6 +224,7 @@ def conditioning_seed(seed, mean=1.0, image=1.0):
             "largest": 1.0,
             "stable": stable * np.exp(0.05 * random.normal()),
             "shared_loss": 1.0,
+            "accuracy": 50.0,
             "own_loss": loss,
         }
 
