@@ -217,12 +217,12 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
     roundest = min(spec.methods, key=lambda key: table[key]["condition"][0] or np.inf)
     most = max(spec.methods, key=lambda key: table[key]["accuracy"][0])
     if roundest != most and None not in (table[roundest]["condition"] + table[most]["condition"]):
+        first_title, most_title = (NORMALIZATIONS[key].title for key in (roundest, most))
         because += (
-            f" Nor is the roundest loss the best: {NORMALIZATIONS[roundest].title.lower()} has a "
-            f"condition number of {table[roundest]['condition'][0]:.0f} and is right in "
-            f"{table[roundest]['accuracy'][0]:.0f} % of test images, "
-            f"{NORMALIZATIONS[most].title.lower()} has {table[most]['condition'][0]:.0f} and is "
-            f"right in {table[most]['accuracy'][0]:.0f} %."
+            f" Nor is the roundest loss the best: under “{first_title}” the condition number is "
+            f"{table[roundest]['condition'][0]:.0f} and {table[roundest]['accuracy'][0]:.0f} % of "
+            f"test images are told, under “{most_title}” {table[most]['condition'][0]:.0f} and "
+            f"{table[most]['accuracy'][0]:.0f} %."
         )
     follows = Verdict(2, word, because, second)
     return Conclusion((conditions, follows), {"methods": table})
