@@ -39,8 +39,10 @@ def condition(eigenvalues: np.ndarray) -> float:
     >>> condition(np.array([100.0, 10.0, 0.0]))
     10.0
     """
-    median = float(np.median(eigenvalues))
-    return float(eigenvalues[0]) / median if median > 0 else float("inf")
+    median, largest = float(np.median(eigenvalues)), float(eigenvalues[0])
+    # Below this an eigenvalue is the rounding of 0: fewer samples than half the dimensions.
+    rounding = largest * len(eigenvalues) * float(np.finfo(np.float64).eps)
+    return largest / median if median > rounding else float("inf")
 
 
 def lanczos(

@@ -127,7 +127,11 @@ def effects(*asked: Asked) -> tuple[Effect, ...]:
     for one in asked:
         values = np.asarray(one.values, np.float64)
         mean = float(values.mean())
-        if len(values) < 2 or not math.isfinite(mean):
+        if not math.isfinite(mean):
+            # A run that diverged, or has no number: nothing is known of the difference.
+            found.append((0.0, math.inf, 1.0))
+            continue
+        if len(values) < 2:
             found.append((mean, math.inf, 1.0))
             continue
         error = float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -157,9 +161,12 @@ class Verdict:
     effects: tuple[Effect, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the verdict as plain values; None stands for a number that is not finite."""
         record = asdict(self)
         for own, effect in zip(record["effects"], self.effects, strict=True):
             own["finding"] = effect.finding
+            for name in ("mean", "low", "high", "p"):
+                own[name] = own[name] if math.isfinite(own[name]) else None
         return record
 
 

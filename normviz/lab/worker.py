@@ -29,9 +29,21 @@ def main() -> None:
             except BrokenPipeError:
                 return
             except Exception as error:
-                pickle.dump(("error", error), records)
+                pickle.dump(("error", _portable(error)), records)
             pickle.dump(("done", None), records)
             records.flush()
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that arrives: one whose arguments are not its message cannot be rebuilt there."""
+    from normviz.errors import NormvizError
+
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        said = str(error) if isinstance(error, NormvizError) else f"{type(error).__name__}: {error}"
+        return NormvizError(said)
+    return error
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ _ENDED = "ended"
 class Workers:
     """Some processes for a run; leaving the ``with`` block ends them, in the middle of work too.
 
-    ``run`` may be used again and again, which saves the start of a process (0.3 s).
+    ``run`` may be used again and again, one run at a time, which saves the start of a process.
+    ``close`` may be called from another thread: the run there raises :class:`NormvizError`.
     """
 
     def __init__(self, number: int = 2) -> None:

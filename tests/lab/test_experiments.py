@@ -21,11 +21,11 @@ from normviz.lab import (
     result_of,
     run,
 )
-from normviz.lab.experiment import Record, work_of
+from normviz.lab.experiment import Record, Task, work_of
 from normviz.lab.experiments import channel_gradients, mean_image, signal, variance_split
 
 TINY = {
-    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 6,
+    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 22,
                      "stable_steps": 8, "curve_steps": 20},
     "curvature": {"images": 16, "lanczos": 3},
     "one_rate": {"methods": ("raw1", "ds_z", "img_z"), "per_class": 6, "steps": 25},
@@ -102,6 +102,27 @@ def test_what_a_task_raises_is_raised_here_and_the_next_run_works():
         assert result_of(EXPERIMENTS["batch_statistics"], tiny("batch_statistics"), workers=workers)
 
 
+def test_an_error_with_arguments_of_its_own_arrives_as_its_sentence(tmp_path, monkeypatch):
+    module = tmp_path / "unreadable_experiment.py"
+    module.write_text(
+        """
+from dataclasses import replace
+from normviz.errors import ReadError
+from normviz.lab.experiments.shift import EXPERIMENT
+
+def work(spec, seed, source):
+    raise ReadError("cat.jpg", "the file is empty")
+    yield
+
+EXPERIMENT = replace(EXPERIMENT, work=work)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    task = Task("unreadable_experiment", tiny("shift"), 0, None)
+    with Workers(1) as workers, pytest.raises(NormvizError, match=r"cat\.jpg: the file is empty"):
+        list(workers.run([task]))
+
+
 def test_a_process_that_dies_is_said():
     with Workers(1) as workers:
         records = run(EXPERIMENTS["shift"], workers=workers)
@@ -124,6 +145,16 @@ def test_a_visitors_set_runs_where_it_may():
     photos = result_of(EXPERIMENTS["shift"], tiny("shift"), workers=2)
     assert photos.tables["accuracy"]["ds_z"][0][3][0] < 60
     assert EXPERIMENTS["shift"].own_images and not EXPERIMENTS["signal"].own_images
+
+
+@pytest.mark.parametrize("key", [key for key, one in EXPERIMENTS.items() if one.own_images])
+def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
+    own = OwnImages.of(pixels, ["a", "b"] * 10)
+    result = result_of(EXPERIMENTS[key], tiny(key), own, workers=0)
+    assert all(words(verdict) for verdict in result.verdicts)
+    json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_another_set_may_be_given_where_it_makes_sense():
@@ -193,6 +224,7 @@ def conditioning_seed(seed, mean=1.0, image=1.0):
             "largest": 1.0,
             "stable": stable * np.exp(0.05 * random.normal()),
             "shared_loss": 1.0,
+            "accuracy": 50.0,
             "own_loss": loss,
         }
 
@@ -481,7 +513,5 @@ def test_surfaces_tell_their_albedo_by_nothing_but_light():
 
 
 def test_work_is_found_by_its_module_alone():
-    from normviz.lab.experiment import Task
-
     task = Task("normviz.lab.experiments.batch_statistics", tiny("batch_statistics"), 0, None)
     assert [record.kind for record in work_of(task)][-1] == "seed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normviz.lab.curvature import lanczos, second_moments, start_spectrum
+from normviz.lab.curvature import condition, lanczos, second_moments, start_spectrum
 from normviz.lab.layers import Join, Linear, Norm, Patches, ReLU, Softplus
 from normviz.lab.net import Net, cross_entropy, small_net, softmax_regression
 from normviz.lab.optimizers import SGD, Adam
@@ -146,6 +146,14 @@ def test_softmax_regressions_exact_spectrum_is_its_hessians():
     expected = np.repeat(start_spectrum(second_moments(x), 3), 2)
     assert eigenvalues[:10] == pytest.approx(expected)
     assert np.abs(eigenvalues[10:]).max() < 1e-12
+
+
+def test_a_set_of_too_few_samples_has_no_condition_number():
+    x = np.random.default_rng(0).normal(size=(12, 6, 6, 1))
+    assert condition(second_moments(x)) == np.inf
+    assert condition(second_moments(np.tile(x, (4, 1, 1, 1)))) == np.inf
+    many = np.random.default_rng(0).normal(size=(4000, 6, 6, 1))
+    assert condition(second_moments(many)) == pytest.approx(1.2, abs=0.1)
 
 
 def test_stacked_runs_are_single_runs():

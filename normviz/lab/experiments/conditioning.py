@@ -19,7 +19,7 @@ from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.exposure import exposed, spread
 from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import softmax_regression
-from normviz.lab.normalizations import fitted
+from normviz.lab.normalizations import NORMALIZATIONS, fitted
 from normviz.lab.optimizers import SGD
 from normviz.lab.summary import mean_and_spread
 from normviz.lab.training import train
@@ -41,6 +41,7 @@ class ConditioningSpec(Spec):
         "lcn",
     )
     per_class: int = 50
+    test_per_class: int = 40
     sigma: float = 1.0
     octaves: tuple[float, float] = (-3.0, 2.0)
     stable_steps: int = 30
@@ -51,12 +52,15 @@ class ConditioningSpec(Spec):
 
 
 def work(spec: ConditioningSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
-    split = source.draw(seed, spec.per_class, 1)
-    halves = _halved(split.train)
-    pixels = exposed(halves, spread(len(halves), spec.sigma, seed, 0), seed)
+    split = source.draw(seed, spec.per_class, spec.test_per_class)
+    pixels, test = (
+        exposed(_halved(linear), spread(len(linear), spec.sigma, seed, part), 2 * seed + part)
+        for part, linear in enumerate((split.train, split.test))
+    )
     labels, classes = split.train_labels, len(split.classes)
     net = softmax_regression(pixels.shape[1:], classes)
-    inputs = {key: fitted(key, pixels)(pixels).astype(np.float64) for key in spec.methods}
+    methods = {key: fitted(key, pixels) for key in spec.methods}
+    inputs = {key: method(pixels).astype(np.float64) for key, method in methods.items()}
     found: dict[str, dict[str, Any]] = {}
     for key, x in inputs.items():
         moments = second_moments(x)
@@ -73,7 +77,9 @@ def work(spec: ConditioningSpec, seed: int, source: LabelledSet) -> Iterator[Rec
         for step in train(net, prepared, labels, order, (shared, stable), SGD(), start):
             losses.append(step.loss)
         curves = np.array(losses)
+        logits, _ = net.forward(step.theta[1:], net.prepared(methods[key](test)))
         found[key] |= {
+            "accuracy": 100 * float((logits[0].argmax(axis=1) == split.test_labels).mean()),
             "stable": stable,
             "shared_loss": float(curves[-1, 0]),
             "own_loss": float(curves[-1, 1]),
@@ -139,9 +145,8 @@ def _monotone(
 
 def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     def decades(better: str, worse: str) -> list[float]:
-        return [
-            float(np.log10(one[worse]["condition"] / one[better]["condition"])) for one in seeds
-        ]
+        pairs = [(one[worse]["condition"], one[better]["condition"]) for one in seeds]
+        return [float(np.log10(a / b)) if np.isfinite([a, b]).all() else np.inf for a, b in pairs]
 
     centring, rate, scaling, image, loss = effects(
         Asked(
@@ -203,12 +208,23 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
         because = "The dataset's numbers condition the problem better than each image's own."
     else:
         word, because = "not decided", undecided(second)
-    follows = Verdict(2, word, because, second)
-    names = ("condition", "largest", "stable", "shared_loss", "own_loss")
-    table = {
+    names = ("condition", "largest", "stable", "shared_loss", "own_loss", "accuracy")
+    table: dict[str, Any] = {
         key: {name: mean_and_spread([one[key][name] for one in seeds]) for name in names}
         for key in spec.methods
     }
+    # None where a set is too small for its median eigenvalue to be above 0.
+    roundest = min(spec.methods, key=lambda key: table[key]["condition"][0] or np.inf)
+    most = max(spec.methods, key=lambda key: table[key]["accuracy"][0])
+    if roundest != most and None not in (table[roundest]["condition"] + table[most]["condition"]):
+        first_title, most_title = (NORMALIZATIONS[key].title for key in (roundest, most))
+        because += (
+            f" Nor is the roundest loss the best: under “{first_title}” the condition number is "
+            f"{table[roundest]['condition'][0]:.0f} and {table[roundest]['accuracy'][0]:.0f} % of "
+            f"test images are told, under “{most_title}” {table[most]['condition'][0]:.0f} and "
+            f"{table[most]['accuracy'][0]:.0f} %."
+        )
+    follows = Verdict(2, word, because, second)
     return Conclusion((conditions, follows), {"methods": table})
 
 

@@ -82,7 +82,9 @@ def conclude(spec: ShiftSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         word = "holds" if day.finding == "more" else "holds only when the light shifts"
         because = f"{said}; in the light of training the difference is {day.mean:+.0f} points."
         if glare.finding != "more":
-            because += f" At {spec.shifts[bright]:+g} EV it is {glare.mean:+.0f}: clipped is gone."
+            because += (
+                f" At {spec.shifts[bright]:+g} EV, where much is clipped, it is {glare.mean:+.0f}."
+            )
         if trained.finding == "more":
             because += (
                 f" Training in light spread by {spec.sigmas[1]:g} EV is the other way: it brings "
