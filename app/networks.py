@@ -13,9 +13,11 @@ import streamlit as st
 
 from app import keys
 from app.cached import remembered
-from app.controls import choice, configured_stack, menu, whole
+from app.controls import choice, configured_stack, menu, switch, whole
 from app.text import plain
 from normviz.errors import NormvizError
+from normviz.lab import NORMALIZATIONS, PHOTO_PATCHES
+from normviz.lab.as_network import STEPS, trained_network
 from normviz.networks import Network, mobilenet_v2_network
 from normviz.networks.graph import LAYOUTS, HintError
 from normviz.networks.onnx_file import open_onnx
@@ -23,9 +25,14 @@ from normviz.networks.trial import tried
 
 NETWORKS = {
     "mobilenet_v2": "MobileNetV2, trained on ImageNet",
+    "lab": "The lab's small net, trained now",
     "stack": "A random stack, as before training",
     "upload": "My ONNX file",
 }
+
+
+_SMALL = ("lab", "stack")
+"""Networks that were trained on nothing, or on a few patches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +54,9 @@ class Chosen:
 def pick_network(stacks: bool = True) -> Chosen | None:
     """Draw the picker and return what is chosen, or None while something is missing.
 
-    Without ``stacks`` only trained networks are offered.
+    Without ``stacks`` only networks trained on photos at large, and files, are offered.
     """
-    options = {name: title for name, title in NETWORKS.items() if stacks or name != "stack"}
+    options = {name: title for name, title in NETWORKS.items() if stacks or name not in _SMALL}
     _as_on_the_last_page(options)
     kind = menu(keys.NETWORK, "Network", options, "Which network is looked at.")
     st.session_state[keys.LAST_NETWORK.name] = kind
@@ -57,6 +64,8 @@ def pick_network(stacks: bool = True) -> Chosen | None:
         return _stack()
     if kind == "upload":
         return _uploaded()
+    if kind == "lab":
+        return _of_the_lab()
     return Chosen(
         "mobilenet_v2",
         mobilenet_v2_network(),
@@ -72,6 +81,26 @@ def _as_on_the_last_page(options: Mapping[str, str]) -> None:
     last = st.session_state.get(keys.LAST_NETWORK.name)
     if last in options and name not in st.session_state and name not in st.query_params:
         st.session_state[name] = last
+
+
+def _of_the_lab() -> Chosen:
+    key = menu(
+        keys.LAB_TRAINED,
+        "Trained under",
+        {name: one.title for name, one in NORMALIZATIONS.items()},
+        "What its training images were normalized by.",
+    )
+    norm = switch(keys.LAB_NORM, "Batch norm", "Behind both of its convolutions.")
+    network = remembered(
+        ("lab network", key, norm), lambda: trained_network(key, PHOTO_PATCHES, norm)
+    )
+    return Chosen(
+        f"lab:{key}:{norm}",
+        network,
+        f"The lab's small net{' with batch norm' if norm else ''}, trained for {STEPS} steps on "
+        f"16 × 16 px patches of ten photos under “{NORMALIZATIONS[key].title}”, in light spread by "
+        "1 EV; a class is a photo.",
+    )
 
 
 def _stack() -> Chosen:

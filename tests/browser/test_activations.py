@@ -148,6 +148,20 @@ def test_clicks_open_layers_and_channels_and_the_address_brings_them_back(open_p
     again.get_by_text("Layer 30, “features.10.conv.2”").wait_for()
 
 
+@pytest.mark.parametrize(
+    ("net", "said"),
+    [
+        ("A random stack, as before training", "20 layers, He, ReLU, seed 0"),
+        ("The lab's small net, trained now", "trained for 250 steps on 16 × 16 px patches"),
+    ],
+)
+def test_small_networks_are_measured_too(open_page, net, said):
+    page = open_page(address(net=net, lit="As loaded"))
+    assert said in page.locator("[data-testid=stMain]").inner_text()
+    assert len(chart(page, "depth_left")["data"]) == 2
+    assert len(table(page, "layer_table")) == 3
+
+
 def test_junk_in_the_address_falls_back(open_page):
     page = open_page(
         address(net="nonsense", lit="x", left="y", layer_at="-7", layer_channel="9999", of="z")
