@@ -120,7 +120,7 @@ def drawn(page) -> None:
     )
     last = (
         ".st-key-downloads, .st-key-method_controls, .st-key-pipeline_json, "
-        ".st-key-train_and_eval, .st-key-selected, .st-key-guesses_table, "
+        ".st-key-train_and_eval, .st-key-selected, .st-key-layer_table, "
         ".st-key-candidates_table, .st-key-net_file, .st-key-lesson_controls"
     )
     page.wait_for_selector(first, state="attached")
