@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import keys
+from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, whole
 from app.frame import Frame
@@ -234,11 +234,9 @@ def _figure(key: str, tables: Mapping[str, Any]) -> None:
     """The experiment's figure, with the one control that it has."""
     dark = style.dark()
     figure = FIGURES[key](tables, dark)
-    st.plotly_chart(
+    charts.draw(
         figure,
-        theme=None,
         key=f"figure_{key}",
-        config={"displayModeBar": False},
         alt=EXPERIMENTS[key].title,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import keys
+from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, menu, switch
 from app.frame import Frame, say_source
@@ -145,22 +145,18 @@ def _evidence(verdict: Verdict) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Nearest candidates", anchor=False)
-        st.plotly_chart(
+        charts.draw(
             candidate_bars(verdict, BARS, dark=style.dark()),
-            theme=None,
             key="candidates",
-            config={"displayModeBar": False},
             alt="Distance of the nearest candidates, with intervals",
         )
         st.caption(_measure_words(verdict))
     with right:
         if verdict.recovered is not None:
             st.subheader("Constants recovered from the file", anchor=False)
-            st.plotly_chart(
+            charts.draw(
                 recovered_constants(verdict, dark=style.dark()),
-                theme=None,
                 key="recovered",
-                config={"displayModeBar": False},
                 alt="Recovered mean and std of each channel beside the verdict's",
             )
             st.caption(
@@ -173,11 +169,9 @@ def _evidence(verdict: Verdict) -> None:
         run = [row for row in verdict.rows if row.by_layer]
         if run:
             st.subheader("Through the whole network", anchor=False)
-            st.plotly_chart(
+            charts.draw(
                 distance_by_layer(run, verdict.key, dark=style.dark()),
-                theme=None,
                 key="by_layer",
-                config={"displayModeBar": False},
                 alt="Distance at every batch normalization under each candidate",
             )
 

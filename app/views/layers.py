@@ -13,7 +13,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from app import keys, viewer
+from app import charts, keys, viewer
 from app.cached import (
     NETWORK_COPY,
     fed,
@@ -465,7 +465,7 @@ def _shift_section(shown: Shown, opened: int) -> None:
             + (f" ({first})." if len(shown.lights) > 1 else ".")
         )
     )
-    st.plotly_chart(
+    charts.draw(
         shift_map(
             values,
             channels,
@@ -474,9 +474,7 @@ def _shift_section(shown: Shown, opened: int) -> None:
             opened=opened,
             dark=style.dark(),
         ),
-        theme=None,
         key="shift_map",
-        config={"displayModeBar": False},
         alt="Shift of channels' means for every layer",
     )
     st.caption(
@@ -564,7 +562,7 @@ def _channels_chart(shown: Shown, opened: int, channel: int) -> None:
     )
     if held is None or record is None or record is held:
         return
-    st.plotly_chart(
+    charts.draw(
         channel_shifts(
             shifts(record.layers[opened], held.layers[opened]),
             colour_of(column),
@@ -572,11 +570,9 @@ def _channels_chart(shown: Shown, opened: int, channel: int) -> None:
             opened=channel - 1,
             dark=style.dark(),
         ),
-        theme=None,
         key="channel_shifts",
         on_select=_clicked_channel,
         selection_mode="points",
-        config={"displayModeBar": False},
         alt="Shift of each channel of the layer",
     )
 
@@ -678,11 +674,9 @@ def _filter(layer: Layer, channel: int) -> None:
         return
     inputs = "R, G, B" if weights.shape[0] == 3 else "input channel"
     st.caption(f"Filter of channel {channel}")
-    st.plotly_chart(
+    charts.draw(
         filter_picture(np.asarray(weights, np.float64), inputs, dark=style.dark()),
-        theme=None,
         key="filter",
-        config={"displayModeBar": False},
         alt=f"The weights of channel {channel}'s filter",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from app import keys
+from app import charts, keys
 from app.cached import compared, remembered
 from app.cached import lit as relit
 from app.controls import choice, slider
@@ -175,13 +175,11 @@ def _live_rate() -> None:
         grew = loss[-1] > loss[0]
         said.append(f"with {name} the loss {'grows without end' if grew else 'falls'}")
     st.markdown(plain(f"At a rate of {rate:g}, {' and '.join(said)}."))
-    st.plotly_chart(
+    charts.draw(
         curves(
             list(range(steps + 1)), lines, "step", "loss (log scale)", dark=style.dark(), log_y=True
         ),
-        theme=None,
         key="live_rate",
-        config={"displayModeBar": False},
         alt="Loss of two weights over the steps at one learning rate",
     )
 
@@ -207,7 +205,7 @@ def _live_batch() -> None:
             f"{percent(float(found.std() / images.std()))} of a std of its pixels."
         )
     )
-    st.plotly_chart(
+    charts.draw(
         histogram(
             found,
             ("mean of the set", float(means.mean())),
@@ -215,9 +213,7 @@ def _live_batch() -> None:
             (0.0, 1.0),
             dark=style.dark(),
         ),
-        theme=None,
         key="live_batch",
-        config={"displayModeBar": False},
         alt="Means of batches around the mean of the set",
     )
 
@@ -267,7 +263,7 @@ def _live_downhill() -> None:
             "whole set (right of the line)."
         )
     )
-    st.plotly_chart(
+    charts.draw(
         histogram(
             cosine,
             ("across", 0.0),
@@ -275,9 +271,7 @@ def _live_downhill() -> None:
             (-1.0, 1.0),
             dark=style.dark(),
         ),
-        theme=None,
         key="live_downhill",
-        config={"displayModeBar": False},
         alt="Angles between gradients of few images and that of all",
     )
 
@@ -303,7 +297,7 @@ def _live_answer() -> None:
             f"is a photo, {percent(albedo.share)} where it is the albedo."
         )
     )
-    st.plotly_chart(
+    charts.draw(
         split_bars(
             {
                 "class: which photo": (photos.nuisance, photos.signal),
@@ -311,9 +305,7 @@ def _live_answer() -> None:
             },
             dark=style.dark(),
         ),
-        theme=None,
         key="live_answer",
-        config={"displayModeBar": False},
         alt="Nuisance and signal in the brightness of two sets",
     )
 
@@ -356,11 +348,9 @@ def _live_neuron() -> None:
             f"{number(first.day.std / first.night.std)} times as large by day."
         )
     )
-    st.plotly_chart(
+    charts.draw(
         firing_day_night(rows, sort_by="menu", dark=style.dark()),
-        theme=None,
         key="live_neuron",
-        config={"displayModeBar": False},
         alt="Share of units that fire by day and by night",
     )
 
@@ -392,11 +382,9 @@ def _live_centring() -> None:
     went = "the path leads away" if left > 1 else f"{percent(left)} of the way is left"
     st.markdown(plain(f"Condition number {number(float(large / small))}; after 20 steps {went}."))
     with st.container(width=620):
-        st.plotly_chart(
+        charts.draw(
             loss_surface(offset, rate, 20, dark=style.dark()),
-            theme=None,
             key="live_centring",
-            config={"displayModeBar": False},
             alt="Level lines of the loss of two weights and the path of gradient descent",
         )
 

@@ -1,0 +1,15 @@
+"""A chart on the page, drawn in the project's own theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+
+def draw(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
+    """Draw a figure without Plotly's tool bar; ``alt`` is what a screen reader says of it."""
+    return st.plotly_chart(
+        figure, theme=None, key=key, alt=alt, config={"displayModeBar": False}, **more
+    )
