@@ -20,6 +20,7 @@ from normviz.errors import NormvizError, ReadError
 from normviz.figures.inspection import candidate_bars, distance_by_layer, recovered_constants
 from normviz.images import Image
 from normviz.inspection import Row, Verdict, inspect_network
+from normviz.inspection.photos import class_of
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 
 PHOTOS = 16
@@ -107,18 +108,8 @@ def _photos(
             continue
         images.append(image)
         titles.append(collection.titles[at])
-        labels.append(_class(image.label, chosen.network.labels))
+        labels.append(class_of(image.label, chosen.network.labels))
     return images, titles, labels if any(label is not None for label in labels) else None
-
-
-def _class(label: str | None, names: Sequence[str]) -> int | None:
-    """The class that a folder's name says, as its number or its name."""
-    if label is None:
-        return None
-    if label.isdigit():
-        return int(label)
-    lower = label.lower().replace("_", " ")
-    return next((at for at, name in enumerate(names) if name.lower() == lower), None)
 
 
 def _verdict(chosen: Chosen, images: Sequence[Image], labels, usual: bool, head) -> Verdict:

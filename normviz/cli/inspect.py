@@ -13,8 +13,10 @@ from normviz.cli.words import DONE, report
 from normviz.errors import NormvizError, ReadError
 from normviz.images import Image
 from normviz.inspection import Step, Verdict, inspect_network
+from normviz.inspection.photos import class_of
 from normviz.networks import load
 from normviz.networks.network import Network
+from normviz.networks.trial import tried
 from normviz.read import Problem, read
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 
@@ -59,6 +61,13 @@ def add(command: AddCommand) -> None:
     )
     asked.add_argument("--size", type=whole(1, 4096), metavar="N", help="where the file has none")
     asked.add_argument("--layout", choices=("NCHW", "NHWC"), help="where the file does not say")
+    asked.add_argument(
+        "--classes",
+        type=Path,
+        metavar="FILE",
+        help="names of the model's classes, one a line; images in folders of these names (or of "
+        "their numbers, from 0) then give the accuracy too",
+    )
     asked.add_argument("--seed", type=whole(0, 2**31), default=0, help="of the redrawn sets")
     asked.add_argument("--json", action="store_true", help="print JSON instead of text")
     asked.add_argument("--out", type=Path, metavar="FILE", help="write the JSON there")
@@ -68,7 +77,9 @@ def run(asked: argparse.Namespace) -> int:
     if asked.out is not None:
         refuse_no_place(asked.out)
     size = None if asked.size is None else (asked.size, asked.size)
+    tried(asked.model, asked.model.name, asked.layout, size)
     network = load(asked.model, layout=asked.layout, size=size)
+    network.labels = _classes(asked.classes)
     images, problems = _images(asked.images, asked.photos)
     code = report(problems, len(problems), len(images), "no image could be read.")
     if not images:
@@ -101,9 +112,20 @@ def _images(source: str | None, count: int) -> tuple[list[Image], list[Problem]]
     return found, problems
 
 
+def _classes(file: Path | None) -> tuple[str, ...]:
+    if file is None:
+        return ()
+    try:
+        return tuple(file.read_text("utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(str(file), f"it cannot be read as text: {error}", "") from None
+
+
 def _watched(network: Network, images: list[Image], usual: bool, seed: int) -> Verdict:
     with bar(None) as shown:
-        for record in inspect_network(network, images, usual=usual, seed=seed):
+        labels = [class_of(image.label, network.labels) for image in images]
+        known = labels if any(label is not None for label in labels) else None
+        for record in inspect_network(network, images, usual=usual, labels=known, seed=seed):
             if isinstance(record, Verdict):
                 return record
             assert isinstance(record, Step)

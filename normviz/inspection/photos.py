@@ -125,3 +125,17 @@ def usual_grey() -> tuple[np.ndarray, np.ndarray]:
 
 def views_of(fractions: Sequence[np.ndarray], usual: bool = True) -> Views:
     return Views(np.stack(fractions).astype(np.float32), usual)
+
+
+def class_of(label: str | None, names: Sequence[str]) -> int | None:
+    """Return the class that a folder's name says: by its number, or its name among ``names``.
+
+    >>> class_of("281", ()), class_of("tabby_cat", ["tench", "tabby cat"]), class_of("x", ["y"])
+    (281, 1, None)
+    """
+    if label is None:
+        return None
+    if label.isascii() and label.isdigit():
+        return int(label)
+    sought = label.lower().replace("_", " ")
+    return next((at for at, name in enumerate(names) if name.lower() == sought), None)

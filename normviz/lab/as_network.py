@@ -46,7 +46,8 @@ def as_network(runs: Trained, run: int, name: str, labels: tuple[str, ...] = ())
     """
     onnx = onnx_package()
     helper, number = onnx.helper, onnx.numpy_helper
-    net, nodes, arrays = runs.net, [], {}
+    net, nodes = runs.net, []
+    arrays: dict[str, np.ndarray] = {}
     parameters = [
         {what: values[0] for what, values in own.items()}
         for own in net.views(runs.theta[run : run + 1])
@@ -63,7 +64,7 @@ def as_network(runs: Trained, run: int, name: str, labels: tuple[str, ...] = ())
             cut = layer
             continue
         if isinstance(layer, Linear):
-            weights, bias = np.float32(own["W"]), np.float32(own["b"])
+            weights, bias = np.asarray(own["W"], np.float32), np.asarray(own["b"], np.float32)
             arrays |= {f"layer{at}.weight": weights, f"layer{at}.bias": bias}
             inputs = [tensor, f"layer{at}.weight", f"layer{at}.bias"]
             if cut is None:
@@ -78,7 +79,7 @@ def as_network(runs: Trained, run: int, name: str, labels: tuple[str, ...] = ())
             mean, variance = next(averages)
             names = [f"norm{at}.{what}" for what in ("weight", "bias", "mean", "variance")]
             values = (own["gamma"], own["beta"], mean, variance)
-            arrays |= {n: np.float32(v) for n, v in zip(names, values, strict=True)}
+            arrays |= {n: np.asarray(v, np.float32) for n, v in zip(names, values, strict=True)}
             operator, inputs = "BatchNormalization", [tensor, *names]
             attributes = {"epsilon": layer.epsilon}
         elif isinstance(layer, ReLU):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from normviz.read.limits import Limits
 
 
 def tried(
-    data: bytes,
+    source: bytes | Path,
     name: str,
     layout: str | None = None,
     size: tuple[int, int] | None = None,
@@ -27,18 +28,18 @@ def tried(
     Raises :class:`LimitError` for more memory or time than the limits allow, :class:`ReadError`
     where it cannot be opened or run.
     """
-    for _ in apart(_once, data, name, layout, size, limits, name=name, limits=limits):
+    for _ in apart(_once, source, name, layout, size, limits, name=name, limits=limits):
         pass
 
 
 def _once(
-    data: bytes,
+    source: bytes | Path,
     name: str,
     layout: str | None,
     size: tuple[int, int] | None,
     limits: Limits | None,
 ) -> Iterator[None]:
-    network = Network(open_onnx(data, name, limits), name, layout, size)
+    network = Network(open_onnx(source, name, limits), name, layout, size)
     entry = network.input
     image = np.random.default_rng(0).random((1, entry.height, entry.width, 3), np.float32)
     network.run(image, [*(layer.tap for layer in network.layers), network.output])

@@ -31,3 +31,29 @@ def test_what_is_no_model_is_said_in_a_sentence(capsys, tmp_path):
 def test_a_size_against_the_file_is_refused(capsys):
     assert main(["inspect", MODEL, "--size", "100"]) == 1
     assert "fixed height of 224" in capsys.readouterr().err
+
+
+def test_labels_give_the_accuracy_and_classes_their_names(capsys, tmp_path):
+    classes = Path(normviz.networks.__file__).parent / "imagenet_labels.txt"
+    for folder, file in (
+        ("espresso", "coffee.jpg"),
+        ("967", "coffee.jpg"),
+        ("tench", "rocket.jpg"),
+    ):
+        place = tmp_path / "images" / folder
+        place.mkdir(parents=True)
+        (place / file).write_bytes((SAMPLE_FOLDER / file).read_bytes())
+    asked = ["inspect", MODEL, "--images", str(tmp_path / "images"), "--classes", str(classes)]
+    assert main([*asked, "--as-they-are", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    right = next(row for row in record["candidates"] if row["key"] == "imagenet")
+    assert right["accuracy"] == 2 / 3
+    assert right["top5"][0][0][0] == "espresso"
+    assert main([*asked[:-1], str(tmp_path / "none.txt")]) == 1
+    assert "none.txt: it cannot be read as text" in capsys.readouterr().err
+
+
+def test_a_model_that_needs_too_much_is_refused_before_it_is_run_here(capsys, monkeypatch):
+    monkeypatch.setenv("NORMVIZ_MAX_MODEL_MEMORY_BYTES", "20000000")
+    assert main(["inspect", MODEL]) == 1
+    assert "the model needs more than" in capsys.readouterr().err
