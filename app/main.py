@@ -22,6 +22,7 @@ from app.views import (  # noqa: E402
     network,
     pipelines,
     style,
+    train,
 )
 
 st.set_page_config(
@@ -45,6 +46,7 @@ st.navigation(
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
         st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
         st.Page(lambda: inspection.page(shared), title="Inspect", url_path="inspect"),
+        st.Page(lambda: train.page(shared), title="Train", url_path="train"),
     ],
     position="top",
 ).run()

@@ -32,6 +32,9 @@ _CSS = """<style>
 .nv-strip img.nv-small { image-rendering: pixelated; }
 .nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.nv-filters { gap: 14px 18px; }
+.nv-filters figure, .nv-filters img { width: 138px; }
+.nv-filters img { height: 138px; }
 .nv-keys { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 0.88rem; }
 .nv-key { display: inline-flex; align-items: center; gap: 7px; }
 .nv-key i { width: 22px; height: 0; }
@@ -56,6 +59,8 @@ _CSS = """<style>
   .st-key-grid { overflow-x: auto; overflow-y: hidden; }
   .nv-strip figure, .nv-strip img { width: 76px; }
   .nv-strip img { height: 76px; }
+  .nv-filters figure, .nv-filters img { width: 104px; }
+  .nv-filters img { height: 104px; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
 }

@@ -115,12 +115,12 @@ def drawn(page) -> None:
     """Wait until the viewer has drawn its panels, and the rest of the page has come after them."""
     first = (
         "[data-drawn], .st-key-gallery [data-key], .st-key-pipeline_json, .st-key-selected, "
-        ".st-key-layer_table, .st-key-candidates_table, .st-key-net_file"
+        ".st-key-layer_table, .st-key-candidates_table, .st-key-net_file, .st-key-race_legend"
     )
     last = (
         ".st-key-downloads, .st-key-method_controls, .st-key-pipeline_json, "
         ".st-key-train_and_eval, .st-key-selected, .st-key-guesses_table, "
-        ".st-key-candidates_table, .st-key-net_file"
+        ".st-key-candidates_table, .st-key-net_file, .st-key-race_legend"
     )
     page.wait_for_selector(first, state="attached")
     page.wait_for_selector(last, state="attached")
