@@ -572,24 +572,35 @@ def _first_layer(course: Course, rates: Sequence[int]) -> None:
         )
     st.html(f'<div class="nv-strip nv-filters">{"".join(_filters(course, rates))}</div>')
     st.caption(
-        f"The 16 filters of the first layer as they are after step {course.step}, seed "
-        f"{course.spec.seeds[0]}: grey is 0, each method to its own largest weight. All methods "
-        "start from the same filters. The charts are of 64 test images."
+        f"Left the 16 filters of the first layer after step {course.step}, seed "
+        f"{course.spec.seeds[0]}, right what training has changed in them: grey is 0, each picture "
+        "to its own largest weight. All methods start from the same filters; the percentage is "
+        "the size of the change to that of the start. The charts are of 64 test images."
     )
 
 
 def _filters(course: Course, rates: Sequence[int]) -> list[str]:
-    weights = course.rounds[-1].filters
+    last = course.rounds[-1]
     found = []
     for at, (name, rate) in enumerate(zip(course.spec.methods, rates, strict=True)):
-        sheet = filter_sheet(weights[at, rate])
-        stream = io.BytesIO()
-        picture = sheet[..., 0] if sheet.shape[-1] == 1 else sheet
-        PillowImage.fromarray(picture).save(stream, "PNG")
-        data = base64.b64encode(stream.getvalue()).decode()
+        filters, moved = last.filters[at, rate], last.moved[at, rate]
         title = escape(short_title(name), quote=True)
-        found.append(
-            f"<figure><img class='nv-small' alt='First-layer filters under {title}' "
-            f"src='data:image/png;base64,{data}'><figcaption>{title}</figcaption></figure>"
+        with np.errstate(all="ignore"):
+            share = 100 * float(np.linalg.norm(moved) / np.linalg.norm(filters - moved))
+        said = f"changed by {share:.0f} %" if math.isfinite(share) else "diverged"
+        pictures = "".join(
+            f"<img class='nv-small' alt='{what} {title}' src='{_picture(weights)}'>"
+            for weights, what in (
+                (filters, "First-layer filters under"),
+                (moved, "What training changed in the filters under"),
+            )
         )
+        found.append(f"<figure>{pictures}<figcaption>{title}: {said}</figcaption></figure>")
     return found
+
+
+def _picture(weights: np.ndarray) -> str:
+    sheet = filter_sheet(weights)
+    stream = io.BytesIO()
+    PillowImage.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet).save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

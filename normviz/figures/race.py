@@ -68,7 +68,7 @@ def race_curves(
     """
     factor = 100.0 if percent else 1.0
     traces: list[dict] = []
-    reach = [factor * v for one in lines for v in one.line.high]
+    reach = [factor * v for one in lines for v in one.line.high if math.isfinite(v)]
     highest = max(reach, default=1.0) * _HEADROOM
     if top is not None:
         highest = min(highest, top) if reach else top
@@ -224,6 +224,9 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
         },
     ]
     line = {"color": quiet_colour(dark), "width": 1, "dash": "dot"}
+    ends = [bar.mean.mean + half for bar, half in zip(bars, halves, strict=True)]
+    ends += [float(v) for bar in bars for v in bar.seeds]
+    reach = min(100.0, 10.0 * math.ceil(max(ends) / 10 + 0.2))
     return go.Figure(
         {
             "data": data,
@@ -231,7 +234,7 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
                 "template": template(dark),
                 "height": 90 + 40 * len(bars),
                 "margin": {"l": 8, "r": 14, "t": 20, "b": 44},
-                "xaxis": {"title": {"text": "test images named rightly (%)"}, "range": [0, 100]},
+                "xaxis": {"title": {"text": "test images named rightly (%)"}, "range": [0, reach]},
                 "yaxis": {"autorange": "reversed", "automargin": True, "showgrid": False},
                 "showlegend": False,
                 "dragmode": False,
@@ -277,7 +280,7 @@ def rate_map(
     where the scale ends.
     """
     known = np.isfinite(losses)
-    words = np.where(known, "", "diverged").astype(object)
+    words = np.full(losses.shape, "", object)
     for place in zip(*np.nonzero(known), strict=True):
         words[place] = f"{losses[place]:.2f}"
     return go.Figure(

@@ -96,7 +96,8 @@ class Round:
 
     ``loss`` is the mean training loss since the round before, not finite once a run has diverged.
     ``firing`` (share above 0) and ``std`` are of the first layer's inputs to its ReLU, on test
-    images. ``filters`` ``(M, L, k, k, C, 16)`` are the first seed's.
+    images. ``filters`` ``(M, L, k, k, C, 16)`` are the first seed's, ``moved`` is what training
+    has changed in them.
     """
 
     step: int
@@ -104,6 +105,7 @@ class Round:
     firing: np.ndarray
     std: np.ndarray
     filters: np.ndarray
+    moved: np.ndarray
     classes: int
 
 
@@ -185,7 +187,8 @@ def _rounds(
         standings = [own["standings"] for own in last]
         step = min(taken + spec.every, spec.steps)
         loss, firing, std = (_by_seed(last, name) for name in ("loss", "firing", "std"))
-        yield Round(step, loss, firing, std, last[0]["filters"], last[0]["classes"])
+        filters, moved, classes = (last[0][name] for name in ("filters", "moved", "classes"))
+        yield Round(step, loss, firing, std, filters, moved, classes)
     yield Finish(_by_seed(last, "accuracy"), _by_seed(last, "final"))
 
 
@@ -254,7 +257,9 @@ def work(leg: Leg, seed: int, source: LabelledSet) -> Iterator[Record]:
         firing, std = _first_layer(net, own, field.test[at])
         found["firing"].append(firing)
         found["std"].append(std)
-        found["filters"].append(filters_of(net, own.theta))
+        filters = filters_of(net, own.theta)
+        found["filters"].append(filters)
+        found["moved"].append(filters - filters_of(net, net.start(seed, len(filters))))
         if end == spec.steps:
             runs = Trained(net, own.recent, own.theta, own.averages)
             accuracy = [
@@ -269,7 +274,7 @@ def work(leg: Leg, seed: int, source: LabelledSet) -> Iterator[Record]:
     yield Record(seed, "leg", values)
 
 
-_MEASURED = ("loss", "firing", "std", "filters", "accuracy", "final")
+_MEASURED = ("loss", "firing", "std", "filters", "moved", "accuracy", "final")
 
 
 def _start(net: Net, spec: RaceSpec, seed: int) -> Standing:

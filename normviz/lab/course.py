@@ -33,7 +33,7 @@ def short_title(key: str) -> str:
     return method.about.short if method else _NOT_IN_THE_CATALOGUE[key]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Line:
     """A measure of one method over the rounds: its mean over seeds, the lowest and the highest.
 
@@ -100,15 +100,12 @@ class Course:
             if lost > diverged:
                 diverged, ended = lost, ended or self.step
         values = values[:until]
-        return Line(
-            tuple(one.step for one in self.rounds[:until]),
-            *(
-                tuple(float(v) for v in fold(values, axis=1)) if until else ()
-                for fold in (np.mean, np.min, np.max)
-            ),
-            ended,
-            diverged,
+        mean, low, high = (
+            tuple(float(v) for v in fold(values, axis=1)) if until else ()
+            for fold in (np.mean, np.min, np.max)
         )
+        steps = tuple(one.step for one in self.rounds[:until])
+        return Line(steps, mean, low, high, ended, diverged)
 
     def accuracies(self, rates: Sequence[int]) -> np.ndarray:
         """Test accuracy in percent ``(M, S)``, each method at its own place in the rates."""
@@ -144,6 +141,7 @@ class Course:
                 for one in self.rounds
             ],
             "filters": _plain(self.rounds[-1].filters, 3),
+            "moved": _plain(self.rounds[-1].moved, 3),
             "accuracy": self.finish.accuracy.tolist(),
             "final": _plain(self.finish.loss),
             "classes": self.classes,
@@ -155,14 +153,14 @@ def course_of(record: Mapping[str, Any]) -> Course:
     given: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in record["spec"].items()
     }
-    filters = _array(record["filters"])
-    rounds = tuple(
-        Round(one["step"], *(_array(one[name]) for name in MEASURES), filters, record["classes"])
-        for one in record["rounds"]
-    )
+    filters, moved = _array(record["filters"]), _array(record["moved"])
+    rounds = []
+    for one in record["rounds"]:
+        loss, firing, std = (_array(one[name]) for name in MEASURES)
+        rounds.append(Round(one["step"], loss, firing, std, filters, moved, record["classes"]))
     final = _array(record["final"])
     finish = Finish(_array(record["accuracy"]), np.where(np.isnan(final), np.inf, final))
-    return Course(RaceSpec(**given), record["source"], rounds, finish)
+    return Course(RaceSpec(**given), record["source"], tuple(rounds), finish)
 
 
 def _plain(values: np.ndarray, digits: int = 4) -> Any:
