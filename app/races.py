@@ -15,7 +15,7 @@ from normviz.lab.workers import Workers
 IDLE = 5.0
 """Processes that nobody has used for so many seconds are ended."""
 
-AWAY = 4.0
+AWAY = 3.0
 """A running race that nobody has looked at for so many seconds is paused: its page was left."""
 
 

@@ -61,7 +61,8 @@ def page(shared: Frame) -> None:
 
 
 def _body(shared: Frame, ticking: bool) -> None:
-    head, origin = st.empty(), st.empty()
+    # Containers keep what they show until it is drawn anew; empty places would flicker.
+    head, origin = st.container(), st.container()
     source = _pick_source(shared)
     if source is None:
         head.markdown("#### Races need images with labels")
@@ -250,7 +251,6 @@ def _buttons(spec: RaceSpec, source: LabelledSet, running: Running | None) -> No
         st.button(
             "Start",
             key="race_start",
-            type="primary",
             icon=":material/play_arrow:",
             disabled=running is not None and not done,
             on_click=_start,
