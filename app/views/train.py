@@ -46,6 +46,9 @@ OWN = "loaded"
 MOST_SIGMA, MOST_SHIFT = 3.0, 4.0
 MOST_STEPS = 600
 
+_TOP = 1.6
+"""The chart of losses ends at so many times the loss of guessing."""
+
 _EVERY = 0.5
 """A running race is drawn anew after so many seconds."""
 
@@ -123,7 +126,7 @@ def _pick_source(shared: Frame) -> LabelledSet | None:
                 f"The columns of the race, at most {MOST_METHODS}. Each is fitted on the training "
                 "images alone.",
             )
-        with st.container(width=330):
+        with st.container(width=400):
             picked = choice(
                 keys.RACE_SET,
                 "Images",
@@ -403,6 +406,7 @@ def _lines(course: Course, rates: Sequence[int], measure: str) -> list[RaceLine]
 
 def _curves(course: Course, rates: Sequence[int]) -> None:
     guessing = math.log(course.classes)
+    top = _TOP * guessing
     left, right = st.columns([3, 2], gap="large")
     with left:
         lines = _lines(course, rates, "loss")
@@ -412,7 +416,7 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
                 unit="training loss",
                 steps=course.spec.steps,
                 level=(guessing, "guessing"),
-                top=1.6 * guessing,
+                top=top,
                 dark=style.dark(),
             ),
             theme=None,
@@ -421,7 +425,7 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
             alt="Training loss of every method over the steps",
         )
         with st.container(key="race_legend"):
-            st.html(_legend(course, rates, lines))
+            st.html(_legend(course, rates, lines, top))
     with right:
         if course.finish is None:
             st.caption("How many test images each method names rightly is measured at the end.")
@@ -446,18 +450,27 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
         )
 
 
-def _legend(course: Course, rates: Sequence[int], lines: Sequence[RaceLine]) -> str:
+def _legend(course: Course, rates: Sequence[int], lines: Sequence[RaceLine], top: float) -> str:
     entries = []
     for one, rate in zip(lines, rates, strict=True):
         said = one.title
         if len(course.spec.rates) > 1:
             said += f" at {course.spec.rates[rate]:g}"
+        said += _beyond_words(one.line, top)
         said += _diverged_words(one.line, len(course.spec.seeds))
         entries.append(
             f'<span class="nv-key"><i style="border-top:3px solid {one.colour}"></i>'
             f"{escape(said)}</span>"
         )
     return f'<div class="nv-keys">{"".join(entries)}</div>'
+
+
+def _beyond_words(line: Line, top: float) -> str:
+    """Say how far a line goes that leaves the picture."""
+    peak = max(line.mean, default=0.0)
+    if peak <= top:
+        return ""
+    return f" ↑ up to {peak:,.0f} at step {line.steps[line.mean.index(peak)]}"
 
 
 def _diverged_words(line: Line, seeds: int) -> str:
@@ -587,7 +600,8 @@ def _filters(course: Course, rates: Sequence[int]) -> list[str]:
         title = escape(short_title(name), quote=True)
         with np.errstate(all="ignore"):
             share = 100 * float(np.linalg.norm(moved) / np.linalg.norm(filters - moved))
-        said = f"changed by {share:.0f} %" if math.isfinite(share) else "diverged"
+        said = f"changed by {share:.0f} %" if share < 1000 else "thrown far off"
+        said = said if math.isfinite(share) else "diverged"
         pictures = "".join(
             f"<img class='nv-small' alt='{what} {title}' src='{_picture(weights)}'>"
             for weights, what in (

@@ -64,7 +64,8 @@ def race_curves(
     """Draw a measure over the steps: a line a method, its band from lowest to highest seed.
 
     A line that ends with × is of a method that diverged there. ``level`` is a value that is drawn
-    across, with its words; ``top`` is where the picture ends, however high a line goes.
+    across, with its words; ``top`` is where the picture ends, however high a line goes. Without
+    it, values more than a hundredfold apart are drawn on a log scale.
     """
     factor = 100.0 if percent else 1.0
     traces: list[dict] = []
@@ -135,6 +136,13 @@ def race_curves(
         "hovermode": "closest",
         "dragmode": False,
     }
+    positive = [v for one in lines for v in one.line.mean if math.isfinite(v) and v > 0]
+    if top is None and positive and max(positive) > 100 * min(positive):
+        layout["yaxis"] = {
+            "title": {"text": f"{unit} (log scale)"},
+            "type": "log",
+            "exponentformat": "power",
+        }
     if level is not None and level[0] <= highest:
         layout |= _across(level, dark)
     return go.Figure({"data": traces, "layout": layout})
@@ -324,8 +332,9 @@ def rate_map(
                 "dragmode": False,
                 "annotations": [
                     {
-                        "x": f"{rates[rate]:g}",
-                        "y": titles[method],
+                        # By place: a text such as "1" would be taken for one.
+                        "x": int(rate),
+                        "y": int(method),
                         "text": "diverged",
                         "showarrow": False,
                         "font": {"size": 11, "color": quiet_colour(dark)},

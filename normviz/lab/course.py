@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from normviz.lab.contest import Finish, RaceSpec, Round
-from normviz.lab.evidence import Asked, Effect, effects
+from normviz.lab.evidence import LEVEL, Asked, Effect, effects
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.summary import short
 
@@ -214,15 +214,17 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
         return f"{said}; one seed cannot say how far that would vary."
     half = (found.high - found.low) / 2
     apart = f"{abs(found.mean):.0f} ± {_half(half)} points apart over {many} seeds"
-    ends = {
-        "more": "",
-        "less": "",
-        "same": ", too little to matter",
-        "open": ", which these seeds cannot tell from chance"
-        if found.p >= 0.05
-        else ", real but too little to matter",
-    }
-    return f"{said}: {apart}{ends[found.finding]}."
+    if found.finding == "same":
+        end = ", too little to matter"
+    elif found.finding != "open":
+        end = ""
+    elif found.p < LEVEL:
+        end = ", real but too little to matter"
+    elif found.low > 0 or found.high < 0:
+        end = f", which {len(names) - 1} comparisons, corrected for, cannot tell from chance"
+    else:
+        end = ", which these seeds cannot tell from chance"
+    return f"{said}: {apart}{end}."
 
 
 def _half(value: float) -> str:

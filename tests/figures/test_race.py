@@ -48,6 +48,14 @@ def test_a_diverged_line_ends_with_a_cross_within_the_picture():
     assert figure.layout.yaxis.range == (0, 3.0)
 
 
+def test_values_far_apart_are_on_a_log_scale_unless_the_picture_has_a_top():
+    far = Line((10, 20), (1.0, 500.0), (1.0, 400.0), (1.0, 600.0), None, 0)
+    assert curves(CALM, far).layout.yaxis.type == "log"
+    assert "(log scale)" in curves(CALM, far).layout.yaxis.title.text
+    assert curves(CALM, far, top=3.0).layout.yaxis.range == (0, 3.0)
+    assert curves(CALM).layout.yaxis.type is None
+
+
 def test_shares_are_percent_and_a_level_is_drawn_only_within_the_picture():
     figure = curves(CALM, percent=True)
     assert list(figure.data[1].y) == [200.0, 150.0, 100.0]
@@ -80,7 +88,7 @@ def test_the_map_says_what_diverged(dark):
     assert heat.text.tolist() == [["1.25", ""], ["0.50", "2.00"]]
     assert heat.customdata[1][0] == 60.0 and list(heat.x) == ["0.1", "1"]
     (note,) = figure.layout.annotations
-    assert (note.x, note.y, note.text) == ("1", "a", "diverged")
+    assert (note.x, note.y, note.text) == (1, 0, "diverged")
 
 
 def test_filters_lie_in_rows_of_four_with_zero_as_grey():

@@ -207,6 +207,11 @@ def test_the_sentence_is_read_from_the_numbers():
     assert sentence(apart, (0, 0), "raw1") == sentence(apart, (0, 0), "raw255")
     unsure = made([[0.40, 0.60, 0.5], [0.60, 0.41, 0.52]])
     assert sentence(unsure, (0, 0), "raw255").endswith("which these seeds cannot tell from chance.")
+    among = made([[0.40, 0.42, 0.41], [0.43, 0.46, 0.465], [0.41, 0.42, 0.40]])
+    assert sentence(among, (0, 0, 0), "raw255").endswith(
+        "4 ± 3 points apart over 3 seeds, which 2 comparisons, corrected for, cannot tell from "
+        "chance."
+    )
     assert "one seed cannot say" in sentence(made([[0.4], [0.5]]), (0, 0), "raw1")
     assert sentence(made([[0.4, 0.5]]), (0,), "raw255").endswith(
         "0–255 is right in 45 % of the test images."
