@@ -53,6 +53,9 @@ class _Shared:
 
 _SHARED = _Shared()
 
+_BREATH = 0.005
+"""After its round a race waits so long, in seconds, for another's to take its turn."""
+
 
 class Running:
     """A visitor's race. A thread runs its rounds while it is going and its page is looked at."""
@@ -129,6 +132,7 @@ class Running:
             except Exception as error:
                 # A thread has nobody to raise to; the page says it.
                 self.failed = f"The race broke off: {type(error).__name__}."
+            time.sleep(_BREATH)
             self._due = max(0, self._due - 1)
             self.seconds += time.monotonic() - began
 

@@ -76,6 +76,25 @@ def test_processes_are_ended_when_nobody_uses_them(running, monkeypatch):
     until(lambda: not races._SHARED._workers._processes, 5.0)
 
 
+def test_two_races_take_turns(running):
+    long = RaceSpec(**{**vars(SPEC), "steps": 300})
+    one, other = Running(long, DIGITS), Running(long, DIGITS)
+    one.go()
+    other.go()
+
+    def far() -> bool:
+        one.seen()
+        other.seen()
+        return len(one.course.rounds) >= 12
+
+    until(far)
+    rounds = len(other.course.rounds)
+    one.pause()
+    other.pause()
+    until(lambda: not one.busy and not other.busy)
+    assert rounds >= 6
+
+
 def test_what_breaks_is_said(monkeypatch):
     def broken(*_):
         yield from ()
