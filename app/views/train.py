@@ -33,7 +33,7 @@ from normviz.figures.race import (
     rate_map,
 )
 from normviz.lab.contest import MOST_METHODS, MOST_SEEDS, NORMS, RaceSpec
-from normviz.lab.course import Course, Line, sentence, short_title, stored
+from normviz.lab.course import FEWEST_SEEDS, Course, Line, sentence, short_title, stored
 from normviz.lab.evidence import Effect
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet, OwnImages
 from normviz.lab.normalizations import NORMALIZATIONS
@@ -525,8 +525,8 @@ def _table(course: Course, rates: Sequence[int], reference: str) -> str:
         one = found.get(mean.what)
         if one is None:
             cells += ["–", "–", "the reference"]
-        elif one.seeds == 1:
-            cells += [f"{one.mean:+.1f}".replace("-", "−"), "–", "one seed cannot say"]
+        elif one.seeds < FEWEST_SEEDS:
+            cells += [f"{one.mean:+.1f} points".replace("-", "−"), "–", "too few seeds to say"]
         else:
             p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
             cells += [_with_interval(one, "points", sign=True), p, _FOUND[one.finding]]

@@ -19,6 +19,9 @@ from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.summary import short
 
 FILE = Path(__file__).with_name("race.json")
+FEWEST_SEEDS = 3
+"""With fewer nothing is called different: two seeds agree to the last image by mere chance."""
+
 MEASURES = ("loss", "firing", "std")
 _NOT_IN_THE_CATALOGUE = {"ds_scale": "dataset std only"}
 
@@ -210,8 +213,9 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
         f"{steps} {short_title(names[first])} is right in {means[first]:.0f} %, "
         f"{short_title(names[second])} in {means[second]:.0f} %"
     )
-    if many == 1:
-        return f"{said}; one seed cannot say how far that would vary."
+    if many < FEWEST_SEEDS:
+        few = "one seed" if many == 1 else f"{many} seeds"
+        return f"{said}; {few} cannot say how far that would vary."
     half = (found.high - found.low) / 2
     apart = f"{abs(found.mean):.0f} ± {_half(half)} points apart over {many} seeds"
     if found.finding == "same":

@@ -109,6 +109,10 @@ def test_a_race_is_stepped_paused_finished_and_reset(open_page):
             assert curves(page, key)[short_title(name)] == pytest.approx(wanted, rel=1e-6)
     means = [one.mean for one in course.means((0, 0))]
     assert chart(page, "race_accuracy")["data"][0]["x"] == pytest.approx(means)
+    one = course.differences((0, 0), "raw1")[0]
+    _, _, row = table(page, "race_table")
+    difference = f"{one.mean:+.1f} points".replace("-", "−")
+    assert row[4:] == [difference, "–", "too few seeds to say"]
     assert button(page, "Step").is_disabled() and button(page, "Start").is_enabled()
     button(page, "Reset").click()
     page.get_by_text("Your settings differ from it: Start runs yours.").wait_for()

@@ -213,6 +213,8 @@ def test_the_sentence_is_read_from_the_numbers():
         "chance."
     )
     assert "one seed cannot say" in sentence(made([[0.4], [0.5]]), (0, 0), "raw1")
+    # Two seeds that happen to agree to the bit are no proof.
+    assert "2 seeds cannot say" in sentence(made([[0.4, 0.5], [0.6, 0.7]]), (0, 0), "raw1")
     assert sentence(made([[0.4, 0.5]]), (0,), "raw255").endswith(
         "0–255 is right in 45 % of the test images."
     )
