@@ -23,6 +23,7 @@ from app.views import (  # noqa: E402
     network,
     pipelines,
     style,
+    train,
 )
 
 st.set_page_config(
@@ -46,6 +47,7 @@ st.navigation(
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
         st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
         st.Page(lambda: inspection.page(shared), title="Inspect", url_path="inspect"),
+        st.Page(lambda: train.page(shared), title="Train", url_path="train"),
         st.Page(lambda: learn.page(shared), title="Learn", url_path="learn"),
     ],
     position="top",

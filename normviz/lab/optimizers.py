@@ -92,4 +92,4 @@ def _column(rates: np.ndarray, theta: np.ndarray) -> np.ndarray:
     return np.asarray(rates, theta.dtype).reshape(-1, 1)
 
 
-OPTIMIZERS = {"sgd": SGD(), "momentum": SGD(momentum=0.9), "adam": Adam()}
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": SGD(), "momentum": SGD(momentum=0.9), "adam": Adam()}

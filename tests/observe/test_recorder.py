@@ -143,7 +143,7 @@ def test_a_second_look_finds_its_place_among_many_values_of_one_key():
     qs = [*PERCENTILES, 50.003, 12.3456]
     begun = Narrowed.around(LayerRecord.of(values), qs)
     exact = np.percentile(values.astype(np.float64), qs)
-    found = begun.look(values[:1]).merge(begun.look(values[1:])).percentiles(values.size, qs)
+    found = begun.look(values[:1]).look(values[1:]).percentiles(values.size, qs)
     np.testing.assert_allclose(found, exact, rtol=1e-12)
 
 
