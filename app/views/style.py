@@ -33,8 +33,8 @@ _CSS = """<style>
 .nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .nv-filters { gap: 16px 24px; }
-.nv-strip.nv-filters figure { width: 280px; max-width: 100%; display: grid; grid-template-columns: 1fr 1fr;
-  gap: 2px 6px; }
+.nv-strip.nv-filters figure { width: 280px; max-width: 100%; display: grid;
+  grid-template-columns: 1fr 1fr; gap: 2px 6px; }
 .nv-strip.nv-filters figure img { width: 100%; height: auto; aspect-ratio: 1; }
 .nv-filters figcaption { grid-column: 1 / -1; }
 .nv-keys { display: flex; flex-wrap: wrap; gap: 2px 18px; font-size: 0.88rem; }

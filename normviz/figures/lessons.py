@@ -8,28 +8,16 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from normviz.figures.race import colour_of
 from normviz.figures.theme import (
     CHANNEL_COLOURS,
-    METHOD_COLOURS,
     quiet_colour,
     template,
     text_colour,
 )
 from normviz.lab import NORMALIZATIONS
 
-LAB_COLOURS = {
-    "raw255": METHOD_COLOURS["none"],
-    "raw1": METHOD_COLOURS["scale_01"],
-    "ds_mean": METHOD_COLOURS["dataset_mean"],
-    "ds_scale": METHOD_COLOURS["dataset_pixel_zscore"],
-    "ds_z": METHOD_COLOURS["dataset_zscore"],
-    "px_mean": METHOD_COLOURS["dataset_mean_image"],
-    "img_mean": METHOD_COLOURS["image_mean"],
-    "img_z": METHOD_COLOURS["image_standardize"],
-    "imgch_z": METHOD_COLOURS["image_channel_standardize"],
-    "lcn": METHOD_COLOURS["lcn"],
-    "zca": METHOD_COLOURS["image_zca"],
-}
+LAB_COLOURS = {key: colour_of(key) for key in NORMALIZATIONS}
 """The lab's normalizations have the colours of the catalogue's methods that they are."""
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
