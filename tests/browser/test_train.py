@@ -172,8 +172,9 @@ def test_a_grid_of_rates_shows_what_diverged(open_page):
     course = expected(spec, DIGITS)
     line = course.line(0, 6)
     assert line.diverged
-    said = f"0–255 at 1 × diverged by step {line.ended} ({line.diverged} of 2 seeds)"
-    assert said in page.locator(".st-key-race_legend").inner_text()
+    (entry, *_) = page.locator(".st-key-race_legend .nv-key").all_inner_texts()
+    assert entry.startswith("0–255 at 1 ")
+    assert entry.endswith(f"× diverged by step {line.ended} ({line.diverged} of 2 seeds)")
     assert "0–255 diverged" in [one["name"] for one in chart(page, "race_loss")["data"]]
     drawn = page.evaluate(
         "() => document.querySelector('.st-key-race_rates .js-plotly-plot')._fullLayout"
