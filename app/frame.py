@@ -65,3 +65,9 @@ def say_source(shared: Frame) -> None:
                 st.text(f"… and {len(problems) - 50} more")
     for note in shared.collection.notes[:5]:
         st.caption(plain(note))
+
+
+def say_unused(shared: Frame) -> None:
+    """Say in the sidebar that a page has a light and numbers of its own."""
+    with shared.last_place:
+        st.caption("The light and “Fit on” do not act on this page.")

@@ -11,7 +11,7 @@ import streamlit as st
 from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, menu, switch
-from app.frame import Frame, say_source
+from app.frame import Frame, say_source, say_unused
 from app.networks import Chosen, pick_network
 from app.text import plain
 from app.views import style
@@ -42,6 +42,7 @@ CODE = {
 def page(shared: Frame) -> None:
     """Draw the page from the widgets' state."""
     say_source(shared)
+    say_unused(shared)
     _body(shared)
 
 

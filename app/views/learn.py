@@ -6,7 +6,7 @@ import streamlit as st
 
 from app import keys
 from app.controls import menu, switch
-from app.frame import Frame
+from app.frame import Frame, say_unused
 from app.lessons import CLAIMS_STEP, LESSONS, QUESTION, Lesson
 from app.text import plain
 from app.views import experiments, style
@@ -17,6 +17,7 @@ from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
 
 def page(shared: Frame) -> None:
     """Draw one step, chosen by its number in the address."""
+    say_unused(shared)
     classroom = st.session_state.get(keys.CLASSROOM.name, keys.CLASSROOM.default)
     if classroom:
         st.html(style.CLASSROOM)

@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import keys
 from app.cached import remembered
 from app.controls import choice, menu, several, slider, whole
-from app.frame import Frame
+from app.frame import Frame, say_unused
 from app.races import Running
 from app.sources import Collection
 from app.text import plain
@@ -58,6 +58,7 @@ _MOST_READ = 4000
 
 def page(shared: Frame) -> None:
     """Draw the race; while one runs the page draws itself again and again."""
+    say_unused(shared)
     running: Running | None = st.session_state.get(keys.RACE.name)
     every = _EVERY if running is not None and running.busy else None
     st.fragment(_body, run_every=every)(shared, every is not None)
