@@ -68,10 +68,18 @@ def chromium() -> Iterator[object]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def context(chromium) -> Iterator[object]:
+    """One profile for all pages: the app's scripts are read and compiled once."""
+    shared = chromium.new_context(permissions=["clipboard-read", "clipboard-write"])
+    yield shared
+    shared.close()
+
+
 @pytest.fixture
-def open_page(chromium, app_url):
+def open_page(context, app_url):
     """A function that opens an address of the app and waits until everything is drawn."""
-    contexts = []
+    pages = []
     errors: list[str] = []
 
     def said(message) -> None:
@@ -81,13 +89,10 @@ def open_page(chromium, app_url):
             errors.append(message.text)
 
     def opened(path: str = "/", width: int = 1280, height: int = 2400, dark: bool = False):
-        context = chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            permissions=["clipboard-read", "clipboard-write"],
-        )
-        contexts.append(context)
         page = context.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if dark else "light")
         page.set_default_timeout(30_000)
         page.on("console", said)
         page.on("pageerror", lambda error: errors.append(str(error)))
@@ -96,8 +101,8 @@ def open_page(chromium, app_url):
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert errors == []
 
 

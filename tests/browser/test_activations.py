@@ -17,7 +17,7 @@ from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import settled
 from tests.browser.test_views import chart
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 PHOTOS = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
 METHODS = ("scale_01", "image_standardize")
@@ -160,6 +160,16 @@ def test_small_networks_are_measured_too(open_page, net, said):
     assert said in page.locator("[data-testid=stMain]").inner_text()
     assert len(chart(page, "depth_left")["data"]) == 2
     assert len(table(page, "layer_table")) == 3
+
+
+def test_a_layer_of_a_deep_network_becomes_the_last_of_a_shallow_one(open_page):
+    page = open_page(address(lit="As loaded", layer_at=50, layer_channel=300))
+    page.get_by_text("Layer 50, “").wait_for()
+    page.get_by_role("combobox", name="Network").click()
+    page.get_by_role("option", name="The lab's small net").click()
+    page.get_by_text("Layer 3, “layer8”: Gemm, 10 channels").wait_for()
+    settled(page)
+    assert page.locator("[data-testid=stException]").count() == 0
 
 
 def test_junk_in_the_address_falls_back(open_page):

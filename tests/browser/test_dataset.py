@@ -28,7 +28,7 @@ from tests.browser.conftest import drawn, settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_views import chart
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 NAMES = SAMPLE_SETS["All photos"]
 PHOTOS = [load_sample(key) for key in NAMES]
@@ -192,6 +192,7 @@ def test_the_address_brings_back_the_view(open_page):
     stats = nv.scan(SCENES)
     assert convergence_words(convergence(stats, 7), 3, 255) in page.inner_text("body")
     titles = page.locator(".st-key-scatter .g-xtitle, .st-key-scatter .g-ytitle")
+    titles.first.wait_for(state="attached")
     assert titles.all_text_contents() == ["Sharpness (0–255)", "Red − blue (0–255)"]
     assert chart(page, "dataset_histogram")["log"]
     assert page.get_by_role("radio", name="Blurriest").get_attribute("aria-checked") == "true"
