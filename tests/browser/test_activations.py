@@ -17,7 +17,7 @@ from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import settled
 from tests.browser.test_views import chart
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 PHOTOS = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
 METHODS = ("scale_01", "image_standardize")

@@ -18,7 +18,7 @@ from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import ARTIFACTS, drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 
 def test_first_screen_shows_normalized_photos_and_true_numbers(open_page):

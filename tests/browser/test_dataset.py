@@ -28,7 +28,7 @@ from tests.browser.conftest import drawn, settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_views import chart
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 NAMES = SAMPLE_SETS["All photos"]
 PHOTOS = [load_sample(key) for key in NAMES]

@@ -17,7 +17,7 @@ from tests.browser.conftest import settled
 from tests.browser.test_activations import table
 from tests.networks.making import model_of, node, small
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 ODD = set(SAMPLE_SETS["Far from everyday"])
 PHOTOS = [load_sample(key) for key in SAMPLES if key not in ODD][:16]

@@ -16,7 +16,7 @@ from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import feature_maps, numbers_on_screen
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 NAMES = SAMPLE_SETS["Day and night"]
 PHOTOS = [load_sample(key) for key in NAMES]

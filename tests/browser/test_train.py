@@ -14,7 +14,7 @@ from tests.browser.conftest import settled
 from tests.browser.test_activations import table
 from tests.browser.test_views import chart
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 TINY = RaceSpec(
     seeds=(7, 8),

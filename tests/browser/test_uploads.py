@@ -23,7 +23,7 @@ from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 UPLOAD = "/?source=My+files"
 
