@@ -93,7 +93,7 @@ def open_page(context, app_url):
         pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="dark" if dark else "light")
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("console", said)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(app_url + path)
