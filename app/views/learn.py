@@ -18,9 +18,6 @@ from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
 def page(shared: Frame) -> None:
     """Draw one step, chosen by its number in the address."""
     say_unused(shared)
-    classroom = st.session_state.get(keys.CLASSROOM.name, keys.CLASSROOM.default)
-    if classroom:
-        st.html(style.CLASSROOM)
     titles = {lesson.key: f"{at}. {lesson.title}" for at, lesson in enumerate(LESSONS, start=1)}
     titles[CLAIMS_STEP] = f"{len(LESSONS) + 1}. All claims"
     with st.container(horizontal=True, vertical_alignment="bottom", key="lesson_controls"):
@@ -42,7 +39,9 @@ def page(shared: Frame) -> None:
             on_click=_go,
             args=(order[min(len(order) - 1, at + 1)],),
         )
-        switch(keys.CLASSROOM, "Classroom", "Everything larger, and no sidebar.")
+        classroom = switch(keys.CLASSROOM, "Classroom", "Everything larger, and no sidebar.")
+    if classroom:
+        st.html(style.CLASSROOM)
     _body(shared, step)
 
 

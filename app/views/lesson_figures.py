@@ -138,8 +138,8 @@ def _live_signal() -> None:
             0.05,
             "How much of the light the second surface throws back; the first is 1.",
         )
-    made = made_surfaces(0, 1, 1).train[1] / 0.5
-    bright = made if made.mean() < 0.5 else made / 2
+    made = made_surfaces(0, 1, 1)
+    bright = made.train[1] / (0.5 + 0.5 * made.train_labels[1])
 
     def surface(level: float) -> Image:
         light = np.clip(np.repeat(np.repeat(bright * level, 8, 0), 8, 1), 0, 1)
@@ -147,7 +147,11 @@ def _live_signal() -> None:
 
     pair = [surface(1.0), surface(albedo)]
     collection = Collection(
-        "lesson:surfaces", "two surfaces", pair, ["albedo 1", f"albedo {albedo:g}"]
+        # Statistics are kept by this key, and they change with the albedo.
+        f"lesson:surfaces:{albedo:g}",
+        "two surfaces",
+        pair,
+        ["albedo 1", f"albedo {albedo:g}"],
     )
     rows = tuple(Row(at, collection.titles[at], pair[at]) for at in range(2))
     _panels(collection, rows, SIGNAL_METHODS, "live_signal")

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from normviz.errors import LimitError, ReadError
+from normviz.networks.apart import apart
 from normviz.networks.bundled import FOLDER
 from normviz.networks.graph import HintError
-from normviz.networks.trial import tried
+from normviz.networks.network import Network
+from normviz.networks.onnx_file import open_onnx
+from normviz.networks.trial import _once, tried
 from normviz.read.limits import Limits
 from tests.networks.making import model_of, node, small
 
@@ -18,9 +21,13 @@ MOBILENET = (FOLDER / "mobilenet_v2.onnx").read_bytes()
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="memory is bounded on Linux alone")
 
 
-def test_a_network_that_runs_passes():
-    tried(small().SerializeToString(), "small.onnx")
-    tried(MOBILENET, "mobilenet.onnx")
+def test_a_network_that_runs_passes_with_every_layer_tapped():
+    # None is the answer of a trial that ended; what each record of it says is seen one by one.
+    for data, name in ((small().SerializeToString(), "small.onnx"), (MOBILENET, "mobilenet.onnx")):
+        assert tried(data, name) is None
+        records = list(apart(_once, data, name, None, None, None, name=name))
+        layers = Network(open_onnx(data, name), name).layers
+        assert records == [len(layers) + 1]
 
 
 @LINUX
