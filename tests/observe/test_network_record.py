@@ -14,7 +14,7 @@ from normviz.networks import load
 from normviz.observe.network import CHUNK, Feed, predictions_of, record_network
 from normviz.observe.recorder import LayerRecord
 from tests.networks.making import filters, model_of, node, small, written
-from tests.observe.test_recorder import same_bits
+from tests.observe.test_recorder import assert_same_bits
 
 NET = load(written(small()), "small.onnx")
 IMAGES = np.random.default_rng(3).normal(size=(21, 8, 8, 3)).astype(np.float32)
@@ -28,10 +28,10 @@ def last(records) -> dict:
     return {record.name: record for record in records}
 
 
-def same(a, b) -> None:
+def assert_same(a, b) -> None:
     assert (a.name, a.images, a.predictions) == (b.name, b.images, b.predictions)
     for one, other in zip(a.layers, b.layers, strict=True):
-        same_bits(one, other)
+        assert_same_bits(one, other)
 
 
 def test_each_layer_is_what_a_run_of_all_images_gives():
@@ -55,14 +55,14 @@ def test_the_number_of_workers_changes_no_bit(workers):
     many = last(record_network(NET, feeds, workers))
     assert list(one) == list(many) == ["a", "b", "c"]
     for name in one:
-        same(one[name], many[name])
+        assert_same(one[name], many[name])
 
 
 def test_merged_parts_are_the_whole():
     whole = last(record_network(NET, [feed()]))["a"]
     first = last(record_network(NET, [Feed("a", 2 * CHUNK, lambda i: IMAGES[i])]))["a"]
     rest = Feed("a", 21 - 2 * CHUNK, lambda i: IMAGES[2 * CHUNK + i])
-    same(first.merge(last(record_network(NET, [rest]))["a"]), whole)
+    assert_same(first.merge(last(record_network(NET, [rest]))["a"]), whole)
 
 
 def test_the_first_images_of_all_feeds_come_before_their_next_ones():

@@ -32,13 +32,15 @@ def maps(*shape: int, seed: int = 0) -> np.ndarray:
     return (mean + std * rng.normal(size=shape)).astype(np.float32)
 
 
-def same_bits(a: LayerRecord, b: LayerRecord) -> None:
+def assert_same_bits(a: LayerRecord, b: LayerRecord) -> None:
     assert (a.units, a.overflown) == (b.units, b.overflown)
     for name in (*EXACT, "mean", "m2"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
-def agree(record: LayerRecord, values: np.ndarray, axis: int, saturation: float | None) -> None:
+def assert_agrees(
+    record: LayerRecord, values: np.ndarray, axis: int, saturation: float | None
+) -> None:
     """The record is that of the values ``(N, …)`` with channels on ``axis``."""
     rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1).astype(np.float64)
     largest = np.abs(rows).max(axis=1)
@@ -59,7 +61,7 @@ def agree(record: LayerRecord, values: np.ndarray, axis: int, saturation: float 
 @settings(max_examples=150, deadline=None)
 @given(MAPS, st.sampled_from([1, -1, 2]), st.sampled_from([None, 6.0, 0.0]))
 def test_a_record_is_what_numpy_says(values, axis, saturation):
-    agree(LayerRecord.of(values, axis, saturation), values, axis, saturation)
+    assert_agrees(LayerRecord.of(values, axis, saturation), values, axis, saturation)
 
 
 @settings(max_examples=150, deadline=None)
@@ -73,21 +75,21 @@ def test_merging_any_split_gives_the_whole(values, data):
     for part in parts[1:]:
         merged = merged.merge(LayerRecord.of(part, 1, 6.0))
         recorder.add(part)
-    agree(merged, values, 1, 6.0)
-    agree(recorder.record(), values, 1, 6.0)
-    same_bits(recorder.record(), merged)
+    assert_agrees(merged, values, 1, 6.0)
+    assert_agrees(recorder.record(), values, 1, 6.0)
+    assert_same_bits(recorder.record(), merged)
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 31, 17), (2, 3, 300, 500), (9, 64), (4, 2, 3)])
 def test_layers_of_every_size_are_counted(shape):
     # Below and above the size from which OpenCV counts instead of NumPy.
     values = maps(*shape)
-    agree(LayerRecord.of(values, 1, 2.0), values, 1, 2.0)
+    assert_agrees(LayerRecord.of(values, 1, 2.0), values, 1, 2.0)
     parts = [LayerRecord.of(values[i : i + 1], 1, 2.0) for i in range(len(values))]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
-    agree(merged, values, 1, 2.0)
+    assert_agrees(merged, values, 1, 2.0)
 
 
 def test_counts_are_exact_beyond_what_float32_can_count():
@@ -217,7 +219,7 @@ def test_numbers_of_the_layer_are_those_of_all_units():
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_other_floats_are_counted_as_float32(dtype):
     values = maps(2, 3, 5, 5).astype(dtype)
-    same_bits(LayerRecord.of(values), LayerRecord.of(values.astype(np.float32)))
+    assert_same_bits(LayerRecord.of(values), LayerRecord.of(values.astype(np.float32)))
 
 
 def test_values_stay_untouched():
