@@ -99,7 +99,9 @@ def switch(key: Key, label: str, help: str | None = None) -> bool:
 
 
 def whole(key: Key, label: str, low: int, high: int, help: str | None = None) -> int:
-    """A whole number, typed or stepped."""
+    """A whole number, typed or stepped; one chosen under wider bounds is brought within these."""
+    if (chosen := st.session_state.get(key.name)) is not None and not low <= chosen <= high:
+        st.session_state[key.name] = min(max(chosen, low), high)
     value = st.number_input(
         label, low, high, value=max(low, min(high, key.default)), help=help, **_bound(key)
     )

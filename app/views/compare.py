@@ -23,12 +23,11 @@ from app.selection import (
 from app.sources import Collection, Numbers, matched
 from app.text import plain
 from app.views import activations, grid, histograms, refine, takeaway
-from app.views.panels import measure_ahead, measured
+from app.views.panels import measure_ahead, pairs_of
 from normviz.errors import ReadError
 from normviz.light import Light
 from normviz.methods import Method
-from normviz.observe.ranges import Ranges
-from normviz.observe.sentences import Pair, day_and_night
+from normviz.observe.sentences import day_and_night
 
 NONE_READABLE = "No image here could be read; the reasons stand above. Choose other files."
 
@@ -115,25 +114,7 @@ def _headline(chosen: Selection) -> str:
             f"“{day.title}” under {len(chosen.shown)} normalizations. Move the exposure slider "
             "to see which of them notice the light."
         )
-    pairs = []
-    for column in chosen.shown:
-        bright, dark = (measured(chosen, row, column) for row in (day, night))
-        if isinstance(bright, Ranges) and isinstance(dark, Ranges):
-            about = column.method.about
-            given = chosen.constants_of if about.scope == "dataset" else ""
-            whose = f"Constants of {given.removeprefix('preset ')}" if given else ""
-            pairs.append(
-                Pair(
-                    column.name,
-                    about.short,
-                    about.scope,
-                    about.unit,
-                    bright.pooled_mean,
-                    dark.pooled_mean,
-                    bright.pooled_std,
-                    whose,
-                )
-            )
+    pairs = pairs_of(chosen, day, night)
     return plain(day_and_night(day.title, night.title, pairs))
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, whole
 from app.frame import Frame
-from app.sources import Collection
+from app.labelled import has_labels, own_images
 from app.text import plain
 from app.views import style
 from app.views.table import table_html
-from normviz.errors import NormvizError, ReadError
-from normviz.figures.lessons import bars, channel_shares, curves, nuisance_points, rate_map
+from normviz.errors import NormvizError
+from normviz.figures.lessons import bars, channel_shares, curves, nuisance_points, title_of
+from normviz.figures.race import rate_map
 from normviz.lab import CLAIMS, EXPERIMENTS, Experiment, OwnImages, Record, precomputed, run
 from normviz.observe.sentences import number
 
@@ -115,17 +118,21 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
                 "Seeds from here on are used; those computed beforehand begin at 0.",
             )
         own = None
-        if experiment.own_images and shared.collection.key.startswith("upload:"):
+        if experiment.own_images and has_labels(shared.loaded):
             use = choice(
                 dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
                 "On",
                 {"its": "Its own set", "mine": "My images"},
-                "Your images need class folders or labels: two classes or more of ten images.",
+                "The images loaded: two classes or more of ten images.",
             )
             if use == "mine":
-                own = _own(shared.collection)
-                if own is None:
+                try:
+                    own = own_images(shared.loaded)
+                except NormvizError as error:
+                    st.warning(plain(str(error)))
                     return runs.get(experiment.key)
+                for note in own.notes:
+                    st.caption(plain(note))
         asked = st.button(
             "Run it now", key=f"run_now_{experiment.key}", icon=":material/play_arrow:"
         )
@@ -142,31 +149,6 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
             runs[experiment.key] = found
             st.rerun(scope="fragment")
     return runs.get(experiment.key)
-
-
-def _own(collection: Collection) -> OwnImages | None:
-    """The visitor's labelled images, or why they cannot be used."""
-
-    def build() -> OwnImages:
-        images, labels = [], []
-        for at in range(min(len(collection), 4000)):
-            try:
-                image = collection.image(at)
-            except ReadError:
-                continue
-            if image.label is not None and image.levels == 256:
-                images.append(image.pixels)
-                labels.append(image.label)
-        return OwnImages.of(images, labels)
-
-    try:
-        own = remembered(("own images", collection.key), build)
-    except NormvizError as error:
-        st.warning(plain(str(error)))
-        return None
-    for note in own.notes:
-        st.caption(plain(note))
-    return own
 
 
 def _run(
@@ -273,7 +255,11 @@ def _curvature(tables: Mapping[str, Any], dark: bool) -> Any:
 
 def _one_rate(tables: Mapping[str, Any], dark: bool) -> Any:
     rule = _pick("one_rate", "Optimizer", {"sgd": "SGD", "adam": "Adam"})
-    return rate_map(tables[rule], tables["rates"][rule], dark=dark)
+    table = tables[rule]
+    losses = np.array([[pair[0] for pair in row] for row in table.values()], np.float64)
+    titles = [title_of(key) for key in table]
+    rates = [float(f"{rate:.2g}") for rate in tables["rates"][rule]]
+    return rate_map(losses, None, titles, rates, math.log(10), dark=dark)
 
 
 def _shift(tables: Mapping[str, Any], dark: bool) -> Any:

@@ -188,7 +188,6 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
 
 def _pick_layer(network: Network) -> int:
     """Draw the layer's number and return its place, from 0."""
-    _within(keys.DEPTH_LAYER, len(network.layers))
     with st.container(width=200):
         number_of = whole(
             keys.DEPTH_LAYER,
@@ -198,12 +197,6 @@ def _pick_layer(network: Network) -> int:
             "From the input on; a click on a point above opens its layer too.",
         )
     return number_of - 1
-
-
-def _within(key: keys.Key, last: int) -> None:
-    """Bring a number that was chosen for another network or layer within its new bounds."""
-    if (st.session_state.get(key.name) or 1) > last:
-        st.session_state[key.name] = last
 
 
 def _over_depth(shown: Shown, opened: int, head) -> Shown:
@@ -530,7 +523,6 @@ def _layer_section(
     """Draw one layer; its table is drawn again once it was looked at again."""
     layer = shown.network.layers[opened]
     channels = next(iter(shown.records.values())).layers[opened].channels
-    _within(keys.DEPTH_CHANNEL, channels)
     with controls:
         with st.container(width=200):
             channel = whole(

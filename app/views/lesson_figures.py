@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
@@ -13,7 +15,7 @@ from app.selection import LONGEST_OF_MANY, Row, Selection, columns_of, light_wor
 from app.sources import Collection, samples, statistics_numbers
 from app.text import plain
 from app.views import grid, style
-from app.views.panels import measured
+from app.views.panels import pairs_of
 from normviz.export import small_webp
 from normviz.figures import ActivationRow, firing_day_night
 from normviz.figures.lessons import (
@@ -34,8 +36,7 @@ from normviz.lab.race import lit
 from normviz.light import Light, linear_to_srgb
 from normviz.methods import METHODS
 from normviz.networks import he_initialised, mobilenet_v2
-from normviz.observe.ranges import Ranges
-from normviz.observe.sentences import Pair, day_and_night, number, percent
+from normviz.observe.sentences import day_and_night, number, percent
 
 PHOTOS = "Day and night"
 LAB_SET = PHOTO_PATCHES
@@ -47,27 +48,32 @@ SIGNAL_METHODS = ("scale_01", "dataset_zscore", "image_mean", "image_standardize
 NEURON_METHODS = ("scale_01", "dataset_zscore", "image_mean", "image_standardize")
 
 
-def _light(kelvin: bool = False) -> Light:
+def _slide(*given: Any) -> Any:
+    """The one control of a lesson, of one width on all of them."""
     with st.container(width=340):
-        if kelvin:
-            chosen = slider(
-                keys.LESSON_KELVIN,
-                "Colour of the second light (K)",
-                2000,
-                12000,
-                100,
-                "As seen by a camera balanced for 6500 K: low is orange, high is blue.",
-            )
-            return Light(kelvin=float(chosen))
-        ev = slider(
-            keys.LESSON_EV,
-            "Exposure of the night (EV)",
-            -6.0,
-            3.0,
-            0.25,
-            "The second row is the first in this light: linear light times 2 to this power.",
-            "%+.2f",
+        return slider(*given)
+
+
+def _light(kelvin: bool = False) -> Light:
+    if kelvin:
+        chosen = _slide(
+            keys.LESSON_KELVIN,
+            "Colour of the second light (K)",
+            2000,
+            12000,
+            100,
+            "As seen by a camera balanced for 6500 K: low is orange, high is blue.",
         )
+        return Light(kelvin=float(chosen))
+    ev = _slide(
+        keys.LESSON_EV,
+        "Exposure of the night (EV)",
+        -6.0,
+        3.0,
+        0.25,
+        "The second row is the first in this light: linear light times 2 to this power.",
+        "%+.2f",
+    )
     return Light(ev=ev)
 
 
@@ -91,23 +97,7 @@ def _panels(
     selection = Selection(
         collection, rows, columns, Light(), LONGEST_OF_MANY, "stretch", "method", ""
     )
-    means = []
-    for column in columns:
-        day, other = (measured(selection, row, column) for row in rows)
-        if isinstance(day, Ranges) and isinstance(other, Ranges):
-            about = column.method.about
-            means.append(
-                Pair(
-                    column.name,
-                    about.short,
-                    about.scope,
-                    about.unit,
-                    day.pooled_mean,
-                    other.pooled_mean,
-                    day.pooled_std,
-                )
-            )
-    st.markdown(plain(day_and_night(rows[0].title, rows[1].title, means)))
+    st.markdown(plain(day_and_night(rows[0].title, rows[1].title, pairs_of(selection, *rows))))
     with st.container(key="grid"):
         grid.draw(selection, key)
 
@@ -128,24 +118,27 @@ def _live_colour() -> None:
     _pictures(COLOUR_METHODS, "live_colour", kelvin=True)
 
 
-def _live_signal() -> None:
-    with st.container(width=340):
-        albedo = slider(
-            keys.LESSON_ALBEDO,
-            "Albedo of the second surface",
-            0.1,
-            1.0,
-            0.05,
-            "How much of the light the second surface throws back; the first is 1.",
-        )
+def two_surfaces(albedo: float) -> list[Image]:
+    """One texture with an albedo of 1, and with another."""
     made = made_surfaces(0, 1, 1)
     bright = made.train[1] / (0.5 + 0.5 * made.train_labels[1])
+    large = np.repeat(np.repeat(bright, 8, 0), 8, 1)
+    return [
+        image_of(np.rint(linear_to_srgb(np.clip(large * level, 0, 1)) * 255).astype(np.uint8))
+        for level in (1.0, albedo)
+    ]
 
-    def surface(level: float) -> Image:
-        light = np.clip(np.repeat(np.repeat(bright * level, 8, 0), 8, 1), 0, 1)
-        return image_of(np.rint(linear_to_srgb(light) * 255).astype(np.uint8))
 
-    pair = [surface(1.0), surface(albedo)]
+def _live_signal() -> None:
+    albedo = _slide(
+        keys.LESSON_ALBEDO,
+        "Albedo of the second surface",
+        0.1,
+        1.0,
+        0.05,
+        "How much of the light the second surface throws back; the first is 1.",
+    )
+    pair = two_surfaces(albedo)
     collection = Collection(
         # Statistics are kept by this key, and they change with the albedo.
         f"lesson:surfaces:{albedo:g}",
@@ -158,15 +151,14 @@ def _live_signal() -> None:
 
 
 def _live_rate() -> None:
-    with st.container(width=340):
-        rate = slider(
-            keys.LESSON_ABSOLUTE_RATE,
-            "One learning rate for both",
-            0.05,
-            2.0,
-            0.05,
-            "The same rate for inputs as they are (mean 2) and with their mean subtracted.",
-        )
+    rate = _slide(
+        keys.LESSON_ABSOLUTE_RATE,
+        "One learning rate for both",
+        0.05,
+        2.0,
+        0.05,
+        "The same rate for inputs as they are (mean 2) and with their mean subtracted.",
+    )
     steps = 20
     lines, said = {}, []
     for name, offset in (("inputs with mean 2", 2.0), ("mean subtracted", 0.0)):
@@ -189,15 +181,14 @@ def _live_rate() -> None:
 
 
 def _live_batch() -> None:
-    with st.container(width=340):
-        size = slider(
-            keys.LESSON_BATCH,
-            "Images in a batch",
-            1,
-            256,
-            1,
-            "Drawn anew for each of 1,000 batches.",
-        )
+    size = _slide(
+        keys.LESSON_BATCH,
+        "Images in a batch",
+        1,
+        256,
+        1,
+        "Drawn anew for each of 1,000 batches.",
+    )
     images = remembered(("lesson patches",), lambda: lit(LAB_SET, 0, 1.0, 60, 1).train / 255.0)
     means = images.mean(axis=(1, 2, 3))
     draws = np.random.default_rng(0).integers(0, len(means), (1000, size))
@@ -223,10 +214,9 @@ def _live_batch() -> None:
 
 
 def _live_mean_image() -> None:
-    with st.container(width=340):
-        count = slider(
-            keys.LESSON_IMAGES, "Images in the mean", 1, 600, 1, "The first ones of each set."
-        )
+    count = _slide(
+        keys.LESSON_IMAGES, "Images in the mean", 1, 600, 1, "The first ones of each set."
+    )
     places = st.columns(2, gap="large")
     for place, source, name in (
         (places[0], LAB_SET, "random crops of photos"),
@@ -249,10 +239,9 @@ def _live_mean_image() -> None:
 
 
 def _live_downhill() -> None:
-    with st.container(width=340):
-        size = slider(
-            keys.LESSON_STEP_BATCH, "Images a step", 1, 64, 1, "Of a set of 400 with noisy answers."
-        )
+    size = _slide(
+        keys.LESSON_STEP_BATCH, "Images a step", 1, 64, 1, "Of a set of 400 with noisy answers."
+    )
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, 8))
     wrong = x @ rng.normal(size=8) * 0.5 + rng.normal(size=400) * 3
@@ -281,15 +270,14 @@ def _live_downhill() -> None:
 
 
 def _live_answer() -> None:
-    with st.container(width=340):
-        sigma = slider(
-            keys.LESSON_SIGMA,
-            "Spread of the light (σ, EV)",
-            0.0,
-            3.0,
-            0.25,
-            "Each image is exposed by its own EV, drawn from N(0, σ).",
-        )
+    sigma = _slide(
+        keys.LESSON_SIGMA,
+        "Spread of the light (σ, EV)",
+        0.0,
+        3.0,
+        0.25,
+        "Each image is exposed by its own EV, drawn from N(0, σ).",
+    )
     images = lit(LAB_SET, 0, sigma, 60, 1)
     photos = split_of(images.train / 255.0, images.train_labels)
     surfaces = made_surfaces(0, 80, 1)

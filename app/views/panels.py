@@ -12,6 +12,7 @@ from app.selection import Column, Row, Selection
 from normviz.display import Extent, windows
 from normviz.errors import NormvizError
 from normviz.observe.ranges import Ranges
+from normviz.observe.sentences import Pair
 
 
 def measured(chosen: Selection, row: Row, column: Column) -> Ranges | str:
@@ -64,3 +65,18 @@ def windows_of(chosen: Selection) -> dict[tuple[int, str], tuple[float, float]]:
         for (_, name), found in panels.items()
     ]
     return dict(zip(panels, windows(extents, chosen.mapping, chosen.scale), strict=True))
+
+
+def pairs_of(chosen: Selection, bright: Row, dark: Row) -> list[Pair]:
+    """Mean of a brighter and of a darker row's panel under every method that has both."""
+    pairs = []
+    for column in chosen.shown:
+        day, night = (measured(chosen, row, column) for row in (bright, dark))
+        if not (isinstance(day, Ranges) and isinstance(night, Ranges)):
+            continue
+        about = column.method.about
+        given = chosen.constants_of if about.scope == "dataset" else ""
+        whose = f"Constants of {given.removeprefix('preset ')}" if given else ""
+        means = (day.pooled_mean, night.pooled_mean, day.pooled_std)
+        pairs.append(Pair(column.name, about.short, about.scope, about.unit, *means, whose))
+    return pairs

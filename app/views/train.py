@@ -14,15 +14,14 @@ from PIL import Image as PillowImage
 from streamlit.delta_generator import DeltaGenerator
 
 from app import keys
-from app.cached import remembered
 from app.controls import choice, menu, several, slider, whole
 from app.frame import Frame, say_unused
+from app.labelled import has_labels, own_images
 from app.races import Running
-from app.sources import Collection
 from app.text import plain
 from app.views import style
 from app.views.table import table_html
-from normviz.errors import NormvizError, ParameterError, ReadError
+from normviz.errors import NormvizError, ParameterError
 from normviz.figures.race import (
     Bar,
     RaceLine,
@@ -35,7 +34,7 @@ from normviz.figures.race import (
 from normviz.lab.contest import MOST_METHODS, MOST_SEEDS, NORMS, RaceSpec
 from normviz.lab.course import FEWEST_SEEDS, Course, Line, sentence, short_title, stored
 from normviz.lab.evidence import Effect
-from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet, OwnImages
+from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -51,9 +50,6 @@ _TOP = 1.6
 
 _EVERY = 0.5
 """A running race is drawn anew after so many seconds."""
-
-_MOST_READ = 4000
-"""Of larger sets of a visitor so many images are read, evenly over the set."""
 
 
 def page(shared: Frame) -> None:
@@ -115,7 +111,7 @@ def _running(spec: RaceSpec, source: LabelledSet) -> Running | None:
 
 def _pick_source(shared: Frame) -> LabelledSet | None:
     options = dict(SETS)
-    if _has_labels(shared.loaded):
+    if has_labels(shared.loaded):
         options[OWN] = "The images loaded"
     with st.container(horizontal=True, vertical_alignment="bottom", key="race_first"):
         with st.container(width=620):
@@ -137,32 +133,11 @@ def _pick_source(shared: Frame) -> LabelledSet | None:
             )
     if picked == OWN and OWN in options:
         try:
-            return _own(shared.loaded)
+            return own_images(shared.loaded)
         except NormvizError as error:
             st.error(plain(str(error)))
             return None
     return DIGITS if picked == "digits" else PHOTO_PATCHES
-
-
-def _has_labels(collection: Collection) -> bool:
-    labels = getattr(collection.photos, "labels", ())
-    return len({label for label in labels if label}) > 1
-
-
-def _own(collection: Collection) -> OwnImages:
-    def build() -> OwnImages:
-        images, labels = [], []
-        step = -(-len(collection) // _MOST_READ)
-        for at in range(0, len(collection), step):
-            try:
-                image = collection.image(at)
-            except ReadError:
-                continue
-            images.append(image.pixels)
-            labels.append(collection.photos.labels[at])  # type: ignore[union-attr]
-        return OwnImages.of(images, labels)
-
-    return remembered(("labelled for races", collection.key), build)
 
 
 def _pick_spec() -> RaceSpec:

@@ -150,39 +150,6 @@ def bars(
     return go.Figure({"data": traces, "layout": layout})
 
 
-def rate_map(table: Mapping[str, Pairs], rates: Sequence[float], *, dark: bool) -> go.Figure:
-    """Draw the final training loss of each method at each learning rate; crosses diverged."""
-    keys = list(table)
-    values = [[pair[0] for pair in table[key]] for key in keys]
-    text = [["×" if v is None else f"{v:.2f}" for v in row] for row in values]
-    known = [v for row in values for v in row if v is not None]
-    layout = _layout(dark, "learning rate", "")
-    layout |= {"height": 90 + 30 * len(keys), "margin": {"l": 10, "r": 10, "t": 6, "b": 46}}
-    layout["yaxis"] = {"automargin": True, "autorange": "reversed", "type": "category"}
-    layout["xaxis"] |= {"type": "category"}
-    return go.Figure(
-        {
-            "data": [
-                {
-                    "type": "heatmap",
-                    "x": [f"{rate:.2g}" for rate in rates],
-                    "y": [title_of(key) for key in keys],
-                    "z": values,
-                    "text": text,
-                    "texttemplate": "%{text}",
-                    "zmin": min(known, default=0),
-                    "zmax": min(2.4, max(known, default=1)),
-                    "colorscale": "Cividis",
-                    "reversescale": True,
-                    "colorbar": {"title": {"text": "loss (nats)"}, "thickness": 10},
-                    "hovertemplate": "%{y} at %{x}: %{z:.3f} nats<extra></extra>",
-                }
-            ],
-            "layout": layout,
-        }
-    )
-
-
 def nuisance_points(points: Sequence[Mapping[str, Any]], by: str, *, dark: bool) -> go.Figure:
     """Draw what per-image standardization gains against a share of the variance, a point a set."""
     traces = []

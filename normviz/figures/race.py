@@ -275,7 +275,7 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
 
 def rate_map(
     losses: np.ndarray,
-    accuracies: np.ndarray,
+    accuracies: np.ndarray | None,
     titles: Sequence[str],
     rates: Sequence[float],
     guessing: float,
@@ -284,8 +284,8 @@ def rate_map(
 ) -> go.Figure:
     """Draw final training loss ``(methods, rates)``, dark where low; what diverged is said so.
 
-    ``accuracies`` in percent are told on hovering; ``guessing`` is the loss of knowing nothing,
-    where the scale ends.
+    ``accuracies`` in percent are told on hovering, where they are known; ``guessing`` is the loss
+    of knowing nothing, where the scale ends.
     """
     known = np.isfinite(losses)
     words = np.full(losses.shape, "", object)
@@ -314,8 +314,9 @@ def rate_map(
                     },
                     "xgap": 2,
                     "ygap": 2,
-                    "hovertemplate": "%{y}, learning rate %{x}: training loss %{text}, "
-                    "%{customdata:.0f} % right<extra></extra>",
+                    "hovertemplate": "%{y}, learning rate %{x}: training loss %{text}"
+                    + ("" if accuracies is None else ", %{customdata:.0f} % right")
+                    + "<extra></extra>",
                     "hoverongaps": False,
                 }
             ],

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 import pytest
 
 from app.lessons import LESSONS
+from app.views.lesson_figures import two_surfaces
 from normviz.lab import CLAIMS, precomputed
 from tests.browser.conftest import settled
+from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_activations import table
 from tests.browser.test_views import chart
 
@@ -69,6 +71,15 @@ def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
     assert lines["error of the mean"] == [pair[0] for pair in stored]
 
 
+def test_statistics_of_two_surfaces_follow_the_albedo(open_page):
+    methods = ("scale_01", "dataset_zscore", "image_mean", "image_standardize")
+    for albedo in (0.5, 0.25):
+        page = open_page(address(6, albedo=albedo))
+        page.wait_for_selector("[data-column=dataset_zscore] [data-stat]", state="attached")
+        pair = two_surfaces(albedo)
+        assert_same(numbers_on_screen(page), expected(pair, methods, pair))
+
+
 def test_classroom_hides_the_sidebar_and_enlarges(open_page):
     page = open_page(address(3))
     size = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
@@ -78,6 +89,8 @@ def test_classroom_hides_the_sidebar_and_enlarges(open_page):
     assert not page.locator("[data-testid=stSidebar]").is_visible()
     large = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
     assert large > 1.2 * size and "classroom=true" in page.url
+    again = open_page(address(3, classroom="true"))
+    assert not again.locator("[data-testid=stSidebar]").is_visible()
 
 
 def test_junk_in_the_address_begins_with_the_first_step(open_page):

@@ -14,7 +14,6 @@ from normviz.figures.lessons import (
     histogram,
     loss_surface,
     nuisance_points,
-    rate_map,
     split_bars,
     surface_of,
     title_of,
@@ -44,13 +43,6 @@ def test_bars_are_grouped_with_their_spread():
     assert list(figure.data[0].y) == [50.0, 51.0] and list(figure.data[1].y) == [49.0, None]
     assert list(figure.data[0].error_y.array) == [2.0, 3.0]
     assert bars(groups, "x", dark=True, log=True).layout.yaxis.type == "log"
-
-
-def test_the_map_marks_what_diverged():
-    figure = rate_map({"raw1": [[2.3, 0.1], [None, None]]}, [0.01, 1.0], dark=False)
-    (heat,) = figure.data
-    assert list(heat.text[0]) == ["2.30", "×"] and list(heat.x) == ["0.01", "1"]
-    assert heat.z[0][0] == 2.3 and heat.z[0][1] is None
 
 
 def test_points_are_shares_in_percent_against_the_gain():

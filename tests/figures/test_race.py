@@ -109,3 +109,13 @@ def test_every_method_of_the_lab_has_a_colour_of_its_own():
         if one.method is not None:
             assert colour_of(name) in METHOD_COLOURS.values()
     assert colour_of("ds_z") == METHOD_COLOURS["dataset_zscore"]
+
+
+def test_a_map_without_accuracies_marks_what_diverged_and_tells_of_losses_alone():
+    losses = np.array([[2.3, np.nan]])
+    figure = rate_map(losses, None, ["Levels ÷ 255"], [0.01, 1.0], 2.302, dark=False)
+    (heat,) = figure.data
+    assert heat.text[0][0] == "2.30" and list(heat.x) == ["0.01", "1"]
+    assert heat.z[0][0] == 2.3 and np.isnan(heat.z[0][1])
+    assert [note.text for note in figure.layout.annotations] == ["diverged"]
+    assert "right" not in heat.hovertemplate
