@@ -76,7 +76,9 @@ def _body(shared: Frame, ticking: bool) -> None:
     running = _running(spec, source)
     if running is not None:
         running.seen()
-    if (running is not None and running.busy) != ticking:
+    # Asked before the course: one that rests is at its last step then.
+    busy = running is not None and running.busy
+    if busy != ticking:
         st.rerun()
     _buttons(spec, source, running)
     if running is not None and running.failed:
@@ -86,7 +88,7 @@ def _body(shared: Frame, ticking: bool) -> None:
         origin.caption(plain(_stored_words(spec, source, running)))
     else:
         course = running.course
-        origin.caption(plain(_live_words(running)))
+        origin.caption(plain(_live_words(running, busy)))
     rates = _pick_rate_shown(course)
     reference = _reference_of(course)
     head.markdown(f"#### {plain(sentence(course, rates, reference))}")
@@ -319,13 +321,15 @@ def _stored_words(spec: RaceSpec, source: LabelledSet, running: Running | None) 
     return said + "Your settings differ from it: Start runs yours."
 
 
-def _live_words(running: Running) -> str:
+def _live_words(running: Running, busy: bool) -> str:
     course = running.course
     state = (
         f"run just now in {running.seconds:.1f} s"
         if course.finish is not None
         else "running"
         if running.going
+        else "pausing after this round"
+        if busy
         else f"paused at step {course.step}"
     )
     text = f"Your race, {state}: {course.source}, {_settings_words(course.spec)}."
