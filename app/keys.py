@@ -89,6 +89,9 @@ AS_THEY_ARE = Key("as_they_are", False)
 INSPECT_CODE = Key("feed_in", "numpy")
 INSPECT_PHOTO = Key("guess_photo", None)
 
+ADVICE_SEED = Key("advice_seed", 0)
+ADVICE_CODE = Key("advice_in", None, shareable=False)
+
 LESSON = Key("step", None)
 GUESS = Key("guess", None, shareable=False)
 REVEALED = Key("revealed", False)

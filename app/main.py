@@ -14,6 +14,7 @@ if _ROOT not in sys.path:
 
 from app.frame import frame  # noqa: E402
 from app.views import (  # noqa: E402
+    advise,
     compare,
     dataset,
     inspection,
@@ -47,6 +48,7 @@ st.navigation(
         st.Page(lambda: network.page(shared), title="In-network", url_path="network"),
         st.Page(lambda: layers.page(shared), title="Activations", url_path="activations"),
         st.Page(lambda: inspection.page(shared), title="Inspect", url_path="inspect"),
+        st.Page(lambda: advise.page(shared), title="Advise", url_path="advise"),
         st.Page(lambda: train.page(shared), title="Train", url_path="train"),
         st.Page(lambda: learn.page(shared), title="Learn", url_path="learn"),
     ],

@@ -19,12 +19,20 @@ from app.frame import Frame
 from app.labelled import has_labels, own_images
 from app.text import plain
 from app.views import style
-from app.views.table import table_html
+from app.views.effects import effects_table
 from normviz.errors import NormvizError
 from normviz.figures.lessons import bars, channel_shares, curves, nuisance_points, title_of
 from normviz.figures.race import rate_map
-from normviz.lab import CLAIMS, EXPERIMENTS, Experiment, OwnImages, Record, precomputed, run
-from normviz.observe.sentences import number
+from normviz.lab import (
+    CLAIMS,
+    EXPERIMENTS,
+    Experiment,
+    OwnImages,
+    Record,
+    precomputed,
+    run,
+    steadiness,
+)
 
 # Seconds between two pictures of a run that is under way.
 _REDRAWN = 1.0
@@ -58,45 +66,30 @@ def draw(shared: Frame, experiment: Experiment) -> None:
         for verdict in found["verdicts"]:
             claim = CLAIMS[verdict["claim"]]
             quote = f" “{claim.quote}”" if claim.quote else ""
+            word, steady = shown_verdict(experiment, found, verdict)
             st.markdown(
                 f"**Claim {claim.number}** ([{plain(claim.who)}]({claim.link})):{plain(quote)} "
-                f"{plain(claim.says)}\n\n**Verdict: {plain(verdict['word'])}.** "
-                f"{plain(verdict['because'])}"
+                f"{plain(claim.says)}\n\n**Verdict: {plain(word)}.** "
+                f"{plain(verdict['because'])} {plain(steady)}"
             )
             with st.container(key=f"effects_{experiment.key}_{claim.number}"):
                 st.html(
-                    _effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
+                    effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
                 )
         st.caption(plain(f"Limits: {experiment.limits}"))
 
 
+def shown_verdict(
+    experiment: Experiment, found: Mapping[str, Any], verdict: Mapping[str, Any]
+) -> tuple[str, str]:
+    """The verdict's word, and how often other seeds give it where it is of the experiment's set."""
+    if experiment.source is not None and found["source"] != experiment.source.name:
+        return verdict["word"], ""
+    return steadiness(experiment.key, verdict["claim"], verdict["word"])
+
+
 def _span(seeds: list[int]) -> str:
     return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}"
-
-
-_FOUND = {
-    "more": "yes, more",
-    "less": "yes, less",
-    "same": "no difference that matters",
-    "open": "cannot tell",
-}
-
-
-def _effects_table(effects: list[Mapping[str, Any]], label: str) -> str:
-    rows = [
-        [
-            effect["what"],
-            f"{_value(effect['mean'])} {effect['unit']}",
-            f"{_value(effect['low'])} to {_value(effect['high'])}",
-            "< 0.001" if effect["p"] < 0.001 else f"{effect['p']:.3f}",
-            f"{effect['relevant']:g} {effect['unit']}",
-            f"{effect['seeds']}",
-            _FOUND[effect["finding"]],
-        ]
-        for effect in effects
-    ]
-    head = ["effect (paired over seeds)", "mean", "95 % interval", "p (Holm)", "matters from"]
-    return table_html([*head, "seeds", "found"], rows, label, wrapped=True)
 
 
 def result(key: str) -> Mapping[str, Any] | None:
@@ -386,20 +379,3 @@ FIGURES = {
     "colour": _colour,
     "variance_split": _variance_split,
 }
-
-
-def effect_words(effect: Mapping[str, Any]) -> str:
-    half = (effect["high"] - effect["low"]) / 2
-    unit = f" {effect['unit']}" if effect["unit"] else ""
-    return f"{effect['what']}: {_value(effect['mean'])} ± {_value(half)}{unit}"
-
-
-def _value(value: float) -> str:
-    """Two decimals or so; a small number as its first digit, what is below 0.0001 as 0.
-
-    >>> _value(19.04), _value(-0.0006), _value(1e-15)
-    ('19.0', '−0.0006', '0.00')
-    """
-    if 1e-4 <= abs(value) < 0.01:
-        return f"{value:.1g}".replace("-", "−")
-    return number(value)

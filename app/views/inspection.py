@@ -171,9 +171,12 @@ def _evidence(verdict: Verdict) -> None:
 def _measure_words(verdict: Verdict) -> str:
     if verdict.evidence == "output":
         return (
-            "No batch normalization is stored apart in this network, so its answers are all there "
-            "is: they should be sure of each photo, differ between photos, and not change when a "
-            "photo is mirrored. This is weaker evidence."
+            "No batch normalization is stored apart in this network, so there are only its "
+            "answers, which should be sure of each photo and differ between photos, and its first "
+            "filters, whose mean answers should not depend on how much of a plain area each sees "
+            "(that is what a batch normalization leaves behind when it is folded away). Lines: "
+            f"95 % over redrawn sets of the {verdict.photos} photos. This is weaker evidence: "
+            "several candidates are left as a rule."
         )
     return (
         "Symmetric Kullback–Leibler divergence between what arrives at the first batch "
@@ -200,16 +203,18 @@ def _feeding(verdict: Verdict) -> None:
 
 def _table(verdict: Verdict) -> None:
     st.subheader("All candidates", anchor=False)
-    measure = "score" if verdict.evidence == "output" else "distance"
-    head = ["fed as", measure, "95 % interval", "first in", "all layers", "entropy", "sure of"]
-    head += ["same class", "mirrored"]
+    by_share = verdict.evidence == "output"
+    measure = "log-likelihood (nats)" if by_share else "distance"
+    head = ["fed as", measure, "95 % interval", "likelihood" if by_share else "first in"]
+    head += ["all layers", "entropy", "sure of", "same class", "mirrored"]
     if any(row.accuracy is not None for row in verdict.rows):
         head.append("accuracy")
     rows = []
     for row in verdict.rows:
-        interval = "–" if row.interval is None else " to ".join(map(_cell, row.interval))
+        shown = _percent if by_share else _cell
+        interval = "–" if row.interval is None else " to ".join(map(shown, row.interval))
         cells = [
-            _cell(row.score if measure == "score" else row.distance),
+            _cell(row.score if by_share else row.distance),
             interval,
             f"{row.support:.0%}",
             _cell(row.deep),
@@ -223,8 +228,14 @@ def _table(verdict: Verdict) -> None:
         rows.append([row.title, *cells])
     with st.container(key="candidates_table"):
         st.html(table_html(head, rows, "All candidates"))
+    first = "“First in”: share of redrawn sets of the photos in which it ranks first."
+    if by_share:
+        first = (
+            "“Likelihood”: its share, all candidates being as likely before, with the interval "
+            "over redrawn sets of the photos."
+        )
     st.caption(
-        "“First in”: share of redrawn sets of the photos in which it ranks first. “All layers”: "
+        f"{first} “All layers”: "
         "median distance over all batch normalizations. “Sure of”: mean probability of the first "
         "class. “Same class”: share of photos with the first class that the verdict gives. "
         "“Mirrored”: how alike the answers to a photo and its mirror image are. Only the nearest "

@@ -10,6 +10,7 @@ from app.frame import Frame, say_unused
 from app.lessons import CLAIMS_STEP, LESSONS, QUESTION, Lesson
 from app.text import plain
 from app.views import experiments, style
+from app.views.effects import effect_words
 from app.views.lesson_figures import LIVE
 from app.views.table import table_html
 from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
@@ -92,7 +93,7 @@ def _judged(lesson: Lesson, guess: int | None) -> None:
     if right is None:
         st.info("These runs cannot tell; the interval below is too wide.")
         return
-    words = f"{experiments.effect_words(effect)}."
+    words = f"{effect_words(effect)}."
     if guess is None:
         st.info(plain(f"{asked.options[right]}: {words}"))
     elif guess == right:
@@ -106,10 +107,9 @@ def _claims() -> None:
     rows = []
     for claim in CLAIMS.values():
         found = experiments.result(claim.experiment)
-        verdict = next(
-            (one for one in (found or {}).get("verdicts", ()) if one["claim"] == claim.number), None
-        )
-        if verdict is None:
+        verdicts = () if found is None else found["verdicts"]
+        verdict = next((one for one in verdicts if one["claim"] == claim.number), None)
+        if found is None or verdict is None:
             rows.append([f"{claim.number}", claim.says, claim.who, "not run", ""])
             continue
         effect = verdict["effects"][0] if verdict["effects"] else None
@@ -118,8 +118,8 @@ def _claims() -> None:
                 f"{claim.number}",
                 claim.says,
                 claim.who,
-                verdict["word"],
-                experiments.effect_words(effect) if effect else "",
+                experiments.shown_verdict(EXPERIMENTS[claim.experiment], found, verdict)[0],
+                effect_words(effect) if effect else "",
             ]
         )
     with st.container(key="claims_table"):

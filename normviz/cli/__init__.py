@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from normviz.cli import app, apply, compare, inspect, methods, stats
+from normviz.cli import advise, app, apply, compare, inspect, methods, stats
 from normviz.cli.progress import Stopped
 from normviz.cli.words import DONE, FAILED, INTERRUPTED, PARTLY, USAGE, say
 from normviz.errors import NormvizError, ParameterError
@@ -99,6 +99,6 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(run=run)
         return made
 
-    for room in (app, stats, compare, apply, inspect, methods):
+    for room in (app, stats, compare, apply, inspect, advise, methods):
         room.add(command)
     return parser

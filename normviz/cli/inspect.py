@@ -27,13 +27,15 @@ _DESCRIPTION = """which preprocessing does this ONNX model expect, and what does
 From the model and about 16 natural photos without labels (the bundled ones by default), published
 constants and plain value ranges, RGB and BGR, are compared by what arrives at the batch
 normalizations against the mean and variance stored there; where none is stored, by the answers
-alone, which is weaker. The set of photos is brought to the mean and std of photos at large, unless
---as-they-are says that they are like those of the training.
+and the first filters, which is weaker. The set of photos is brought to the mean and std of photos
+at large, unless --as-they-are says that they are like those of the training.
 
   distance  symmetric Kullback-Leibler divergence of Gaussians at the first batch normalization
             (nats, both directions added; median over filters, weighted by how much of a filter's
             variance plain areas explain); 0 is what the training saw
-  support   share of redrawn sets of the photos in which it ranks first
+  nats      where no batch normalization is stored: log-likelihood, 0 for the most likely
+  support   share of redrawn sets of the photos in which it ranks first; where no batch
+            normalization is stored, its share of the likelihood
   deep      median distance over all batch normalizations
   entropy   mean entropy of the answers, in bits
   first     share of the photos with the same first class as under the verdict's preprocessing"""
@@ -138,13 +140,13 @@ def _watched(network: Network, images: list[Image], usual: bool, seed: int) -> V
 def text(verdict: Verdict) -> str:
     """The verdict's sentences, the table of candidates, and code."""
     lines = [*verdict.words(), "", f"input  {verdict.input}", ""]
-    measure = "score" if verdict.evidence == "output" else "distance"
+    measure = "nats" if verdict.evidence == "output" else "distance"
     heads = (measure, "support", "deep", "entropy", "first")
     width = max(len(row.title) for row in verdict.rows)
     lines.append(f"{'fed as':{width}}" + "".join(f"{head:>10}" for head in heads))
     for row in verdict.rows:
         cells = (
-            _cell(row.score if measure == "score" else row.distance),
+            _cell(row.score if measure == "nats" else row.distance),
             f"{row.support:.0%}",
             _cell(row.deep),
             _cell(row.entropy),

@@ -18,18 +18,32 @@ _LONGEST = 44
 
 
 def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
-    """Draw the nearest candidates' distances (or, without BatchNorm, scores) with 95 % intervals.
+    """Draw the nearest candidates' distances, or their shares of the likelihood where there is no
+    batch normalization, with 95 % intervals.
 
     The verdict is blue; the others, the nearest on top, are grey.
     """
-    by_score = verdict.evidence == "output"
-    known = [row for row in verdict.rows if _value(row, by_score) is not None]
+    by_share = verdict.evidence == "output"
+    known = [row for row in verdict.rows if _value(row, by_share) is not None]
     # Those that were run through the whole network, such as 0 to 255, stand below the nearest.
     rows = [row for at, row in enumerate(known) if at < most or row.top5]
-    values = [_value(row, by_score) for row in rows]
+    values = [_value(row, by_share) for row in rows]
     titles = [_short(row.title) for row in rows]
     at = list(range(len(rows)))
+    more = (
+        "{value:.1f} % of the likelihood" if by_share else "{value:.3g}, first in {support:.0%} of"
+    )
+    more += "" if by_share else " redrawn sets"
+    ended = [(at, _interval(row, by_share)) for at, row in enumerate(rows)]
     traces: list[dict] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": [x for _, ends in ended if ends for x in (*ends, None)],
+            "y": [y for place, ends in ended if ends for y in (place, place, None)],
+            "line": {"color": quiet_colour(dark), "width": 2},
+            "hoverinfo": "skip",
+        },
         {
             "type": "scatter",
             "mode": "markers",
@@ -41,29 +55,21 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
                 "symbol": ["diamond" if row.key == verdict.key else "circle" for row in rows],
             },
             "hovertext": [
-                f"{row.title}: {minus(f'{value:.3g}')}, first in {row.support:.0%} of redrawn sets"
+                minus(f"{row.title}: " + more.format(value=value, support=row.support))
                 for row, value in zip(rows, values, strict=True)
             ],
             "hoverinfo": "text",
-        }
+        },
     ]
-    if not by_score:
-        ended = [(at, row.interval) for at, row in enumerate(rows) if row.interval is not None]
-        traces.insert(
-            0,
-            {
-                "type": "scatter",
-                "mode": "lines",
-                "x": [x for _, (low, high) in ended for x in (low, high, None)],
-                "y": [y for place, _ in ended for y in (place, place, None)],
-                "line": {"color": quiet_colour(dark), "width": 2},
-                "hoverinfo": "skip",
-            },
-        )
-    x_title = "score of the answers" if by_score else "distance at the first normalization, nats"
-    axis: dict = {"title": {"text": f"{x_title} (log scale)" if not by_score else x_title}}
-    if not by_score:
-        axis |= {"type": "log", "exponentformat": "power", "dtick": 2}
+    if by_share:
+        axis: dict = {"title": {"text": "share of the likelihood (%)"}, "rangemode": "tozero"}
+    else:
+        axis = {
+            "title": {"text": "distance at the first normalization, nats (log scale)"},
+            "type": "log",
+            "exponentformat": "power",
+            "dtick": 2,
+        }
     left = 14 + _LETTER_PX * max((len(title) for title in titles), default=4)
     return go.Figure(
         {
@@ -85,8 +91,17 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
     )
 
 
-def _value(row: Row, by_score: bool) -> float | None:
-    return row.score if by_score else row.distance
+def _value(row: Row, by_share: bool) -> float | None:
+    if not by_share:
+        return row.distance
+    return None if row.score is None else 100 * row.support
+
+
+def _interval(row: Row, by_share: bool) -> tuple[float, float] | None:
+    if row.interval is None:
+        return None
+    low, high = row.interval
+    return (100 * low, 100 * high) if by_share else (low, high)
 
 
 def _short(title: str) -> str:

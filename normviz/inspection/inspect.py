@@ -11,21 +11,25 @@ from normviz.errors import ParameterError
 from normviz.images import Image, as_rgb
 from normviz.inspection.candidates import Family, families, separation
 from normviz.inspection.distance import counted, draws, layer_distance
-from normviz.inspection.from_output import Answers
+from normviz.inspection.from_output import Answers, likelihood, posterior, terms_of
 from normviz.inspection.in_graph import in_graph
 from normviz.inspection.photos import Views, views_of
 from normviz.inspection.recovered import Recovered, recover
 from normviz.inspection.response import Pooled, measure_response
 from normviz.inspection.through import Through, run_through
 from normviz.inspection.verdict import SURE, TOLD_APART, Row, Verdict
+from normviz.networks.graph import BatchNorm
 from normviz.networks.network import Network
 from normviz.networks.view import centre_view
 
 MOST_PHOTOS = 64
 DRAWS = 200
 RECOVERED_DRAWS = 60
-TURNED = 6
+TURNED = 8
 """So many of the best are fed in the other order of channels too, where only answers tell."""
+
+CREDIBLE = 0.95
+"""Without batch normalizations, candidates that share this much of the likelihood are left."""
 
 CLOSE = 0.03
 """Up to this distance a published family explains the first normalization well enough."""
@@ -146,22 +150,38 @@ class _Inspection:
             if not self.pooled:
                 yield from self._first_by_runs()
             self._add_recovered()
+        elif self.network.input.dtype != "uint8":
+            yield from self._respond()
         yield from self._run_through()
 
     def _respond(self) -> Iterator[Step]:
+        """Measure the first normalization's response, or that of a first convolution without."""
+        layers = self.network.layers
+        if self.norms:
+            tap = self.norms[0].before
+        elif layers and layers[0].operator == "Conv":
+            tap = layers[0].tap
+        else:
+            return
         response = None
-        for done, response in enumerate(measure_response(self.network, self.views)):
+        for done, response in enumerate(measure_response(self.network, self.views, tap)):
             if response is None:
                 yield Step("first layer", done + 1, len(self.views))
         if response is None:
             return
         for order in self.orders:
             self.pooled[order] = response.pooled(self.weights, order)
+        if self.norms:
+            self._measure_first(self.norms[0])
+
+    def _measure_first(self, norm: BatchNorm) -> None:
         self.evidence = "first layer"
         # A family is as close as its closest member.
         self.first = np.stack(
             [
-                np.min([self.pooled[one.order].distances(one) for one in family.members], axis=0)
+                np.min(
+                    [self.pooled[one.order].distances(one, norm) for one in family.members], axis=0
+                )
                 for family in self.families
             ]
         )
@@ -182,12 +202,13 @@ class _Inspection:
 
     def _add_recovered(self) -> None:
         """Recover constants, and make them a candidate where no published ones come close."""
+        norm = self.norms[0]
         for order, pooled in self.pooled.items():
-            self.recovered[order] = recover(_some(pooled, 0), self.seed)
+            self.recovered[order] = recover(_some(pooled, 0), norm, self.seed)
         if not self.recovered or self.first is None:
             return
         own = {
-            order: self.pooled[order].distances(found.candidate)
+            order: self.pooled[order].distances(found.candidate, norm)
             for order, found in self.recovered.items()
         }
         best = float(self.first[:, 0].min())
@@ -248,32 +269,30 @@ class _Inspection:
 
     def verdict(self) -> Verdict:
         scores = self._scores()
-        ranks_first = np.argmax(scores[:, 1:], axis=0)
-        support = np.bincount(ranks_first, minlength=len(self.families)) / scores[:, 1:].shape[1]
+        support = self._support(scores)
         leader = int(np.argmax(scores[:, 0]))
         if not self.published:
             own = [i for i, f in enumerate(self.families) if f.head.key == "recovered"]
             leader = max(own, key=lambda i: scores[i, 0])
-        leader, order_support = self._ordered(leader, scores)
+        leader, order_support = self._ordered(leader, scores, support)
         best = self.families[leader]
         twin = self._twin(best)
         together = support[leader] + (
             support[self.families.index(twin)] if twin is not None else 0.0
         )
         rows = self._rows(scores, support, best)
-        # Not ruled out is what is at least as good in one of twenty draws.
-        level = scores[leader, 1:]
-        as_good = [float((row[1:] >= level).mean()) for row in scores]
+        left = self._left(leader, scores, support)
         rivals = tuple(
             self.families[i].key
             for i in np.argsort(-scores[:, 0], kind="stable")
             if self.families[i] is not best
             and self.families[i] is not twin
-            and (as_good[i] >= 0.05 or self._near(self.families[i], best))
+            and (left[i] or self._near(self.families[i], best))
         )
         recovered = None
-        if best.head.order in self.pooled:
-            recovered = recover(_some(self.pooled[best.head.order], RECOVERED_DRAWS), self.seed)
+        if self.norms and best.head.order in self.pooled:
+            pooled = _some(self.pooled[best.head.order], RECOVERED_DRAWS)
+            recovered = recover(pooled, self.norms[0], self.seed)
         order = None
         # What answers alone say of the order is worth no more than what they say of the constants.
         certain = self.first is not None or together >= SURE
@@ -315,22 +334,48 @@ class _Inspection:
             return -self.first
         found = []
         for family in self.families:
-            answers = self._answers(family)
+            answers, pooled = self._answers(family), self.pooled.get(family.head.order)
             lost = np.full(len(self.weights), -np.inf)
-            found.append(lost if answers is None else answers.information(self.weights))
+            if answers is not None:
+                lost = likelihood(terms_of(answers, pooled, family.head, self.weights))
+            found.append(lost)
         return np.stack(found)
 
-    def _ordered(self, leader: int, scores: np.ndarray) -> tuple[int, float]:
+    def _support(self, scores: np.ndarray) -> np.ndarray:
+        """The share of draws in which a family ranks first; without batch normalizations its mean
+        share of the likelihood over the draws."""
+        if self.first is None:
+            return np.asarray(posterior(scores[:, 1:]).mean(axis=1))
+        ranks_first = np.argmax(scores[:, 1:], axis=0)
+        return np.bincount(ranks_first, minlength=len(self.families)) / scores[:, 1:].shape[1]
+
+    def _left(self, leader: int, scores: np.ndarray, support: np.ndarray) -> np.ndarray:
+        """Which families are not ruled out ``(families,)``: those at least as good as the leader in
+        one of twenty draws; without batch normalizations the most likely ones that share
+        :data:`CREDIBLE` of the likelihood."""
+        if self.first is not None:
+            return (scores[:, 1:] >= scores[leader, 1:]).mean(axis=1) >= 0.05
+        order = np.argsort(-support, kind="stable")
+        before = np.cumsum(support[order]) - support[order]
+        left = np.zeros(len(support), bool)
+        left[order] = before < CREDIBLE
+        return left
+
+    def _ordered(self, leader: int, scores: np.ndarray, support: np.ndarray) -> tuple[int, float]:
         """Choose between the leader and its twin, and say how strong the evidence is.
 
         The share of draws in which the leader's order is better at the first normalization and
         that in the entropy of the answers are combined as independent odds, each up to a limit.
         Recovered constants fit the first layer in either order, so only answers count for them.
+        Without batch normalizations the two's shares of the likelihood are what there is.
         """
         twin = self._twin(self.families[leader])
         if twin is None:
             return leader, 1.0
         other = self.families.index(twin)
+        if self.first is None:
+            both = support[leader] + support[other]
+            return leader, float(support[leader] / both) if both else 0.5
         odds = 1.0
         if self.first is not None and self.published:
             odds *= _odds(scores[leader] - scores[other], MOST_ODDS["first layer"])
@@ -355,7 +400,11 @@ class _Inspection:
             low, high = np.percentile(self.first[index, 1:], [2.5, 97.5])
             known |= {"distance": float(self.first[index, 0]), "interval": (low, high)}
         else:
-            known["score"] = float(scores[index, 0])
+            if np.isfinite(scores[index, 0]):
+                # In nats, below the most likely one.
+                known["score"] = float(scores[index, 0] - scores[:, 0].max())
+                low, high = np.percentile(posterior(scores[:, 1:])[index], [2.5, 97.5])
+                known["interval"] = (float(low), float(high))
         found = self.through.get(family.key)
         if found is not None:
             by_layer = found.layers(all_once)[0]
@@ -419,7 +468,6 @@ class _Inspection:
 def _some(pooled: Pooled, count: int) -> Pooled:
     rows = slice(0, 1 + count)
     return Pooled(
-        pooled.norm,
         pooled.order,
         pooled.products[rows],
         pooled.centre[rows],

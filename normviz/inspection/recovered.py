@@ -9,6 +9,7 @@ import numpy as np
 from normviz.inspection.candidates import Candidate
 from normviz.inspection.distance import counted
 from normviz.inspection.response import Pooled
+from normviz.networks.graph import BatchNorm
 
 STEPS = 30
 TOLD = 30.0
@@ -51,7 +52,7 @@ class Recovered:
         )
 
 
-def recover(pooled: Pooled, seed: int = 0) -> Recovered:
+def recover(pooled: Pooled, norm: BatchNorm, seed: int = 0) -> Recovered:
     r"""Recover gain g and bias b of y = g · u + b from what the first normalization stores.
 
     What arrives there has the mean μ_f and variance σ_f² that were stored in training. Those of the
@@ -65,15 +66,15 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
     intervals.
     """
     rng = np.random.default_rng(seed)
-    norm, use = pooled.norm, np.flatnonzero(counted(pooled.norm))
+    use = np.flatnonzero(counted(norm))
     found = []
     for row in range(len(pooled.centre)):
         filters = use if row == 0 else rng.choice(use, len(use))
-        found.append(_fit(pooled, row, filters))
+        found.append(_fit(pooled, norm, row, filters))
     gains, biases = (np.stack(part) for part in zip(*found, strict=True))
     means, stds = 0.0 - biases / gains, 1 / gains
     channels = pooled.centre.shape[1]
-    answers = pooled.products[0, use, channels : 2 * channels, -1]
+    answers = pooled.sums[0, use]
     singular = np.linalg.svd(
         answers / np.sqrt(norm.variance[use] + norm.epsilon)[:, np.newaxis], compute_uv=False
     )
@@ -90,10 +91,10 @@ def recover(pooled: Pooled, seed: int = 0) -> Recovered:
     )
 
 
-def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    norm = pooled.norm
+def _fit(
+    pooled: Pooled, norm: BatchNorm, row: int, filters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     one = Pooled(
-        norm,
         pooled.order,
         pooled.products[row : row + 1],
         pooled.centre[row : row + 1],
@@ -102,7 +103,7 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
     channels = pooled.centre.shape[1]
     products = one.products[0]
     std = np.sqrt(norm.variance + norm.epsilon)
-    sums = products[:, channels : 2 * channels, -1]
+    sums = one.sums[0]
     offset = products[:, 2 * channels, -1]
     # E[y] of fed values; the mean of the photos after exposure is found with it below.
     shares = sums[filters] / std[filters, np.newaxis]
@@ -117,7 +118,6 @@ def _fit(pooled: Pooled, row: int, filters: np.ndarray) -> tuple[np.ndarray, np.
     def residuals(points: np.ndarray) -> np.ndarray:
         """For points ``(P, 2C)``: means and log variances off, in stds ``(P, 2F)``."""
         many = Pooled(
-            norm,
             one.order,
             np.broadcast_to(one.products, (len(points), *one.products.shape[1:])),
             np.broadcast_to(one.centre, (len(points), channels)),

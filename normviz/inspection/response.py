@@ -1,4 +1,4 @@
-"""What the first batch normalization gets for *any* gain and bias of the input, from a few runs.
+"""What the first layer gives for *any* gain and bias of the input, from a few runs.
 
 Up to it a network is usually affine: what arrives is r = Σ_c gain_c · r_c + bias_c · s_c + k, where
 r_c is the answer to colour c of the image alone, s_c that to ones in its channel and k that to
@@ -31,7 +31,6 @@ class Response:
     k and 1. ``means`` and ``pairs`` are the photos' own E[u] and E[u uᵀ].
     """
 
-    norm: BatchNorm
     products: np.ndarray
     means: np.ndarray
     pairs: np.ndarray
@@ -61,7 +60,7 @@ class Response:
         covariance = pairs - means[:, :, np.newaxis] * means[:, np.newaxis, :]
         plain = _plain_share(products, matrix @ covariance @ matrix.transpose(0, 2, 1))
         centre = np.einsum("dij,dj->di", matrix, means) + offset
-        return Pooled(self.norm, order, products, centre, plain)
+        return Pooled(order, products, centre, plain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,6 @@ class Pooled:
     that sees edges, whose variance depends on how sharp the photos are more than on any constants.
     """
 
-    norm: BatchNorm
     order: str
     products: np.ndarray
     centre: np.ndarray
@@ -91,10 +89,16 @@ class Pooled:
         second = np.einsum("dfa,da->df", through[..., 0], parts)
         return mean, np.maximum(second - mean**2, 0.0)
 
-    def distances(self, candidate: Candidate) -> np.ndarray:
+    @property
+    def sums(self) -> np.ndarray:
+        """The filters' mean answers to ones in each channel ``(D, F, C)``, in order of colours."""
+        channels = self.centre.shape[1]
+        return self.products[..., channels : 2 * channels, -1]
+
+    def distances(self, candidate: Candidate, norm: BatchNorm) -> np.ndarray:
         """The distance at the normalization for each set, filters weighted by ``plain``."""
         return layer_distance(
-            self.norm, *self.moments(candidate.gain, candidate.bias), weights=self.plain
+            norm, *self.moments(candidate.gain, candidate.bias), weights=self.plain
         )
 
 
@@ -107,13 +111,12 @@ def _plain_share(products: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.clip(seen / np.maximum(total, 1e-30), 1e-6, 1.0)
 
 
-def measure_response(network: Network, views: Views) -> Iterator[Response | None]:
-    """Yield None after each photo, and at the end the response at the first normalization.
+def measure_response(network: Network, views: Views, tap: str) -> Iterator[Response | None]:
+    """Yield None after each photo, and at the end the response of the tensor ``tap``.
 
     Nothing follows the Nones where the network is not affine up to there.
     """
-    norm = network.batch_norms[0]
-    tap, channels = norm.before, views.channels
+    channels = views.channels
     shape = views.fractions.shape[1:]
 
     def run(values: np.ndarray) -> np.ndarray:
@@ -138,7 +141,7 @@ def measure_response(network: Network, views: Views) -> Iterator[Response | None
                 return
         products.append(parts @ parts.transpose(0, 2, 1) / parts.shape[2])
         yield None
-    yield Response(norm, np.stack(products), views.means, views.pairs, views.usual)
+    yield Response(np.stack(products), views.means, views.pairs, views.usual)
 
 
 def _only(values: np.ndarray, channel: int, channels: int) -> np.ndarray:

@@ -21,7 +21,10 @@ class Row:
     """One candidate family of the table, with what feeding it costs.
 
     ``distance`` is that at the first normalization with its 95 % interval; ``support`` the share
-    of bootstrap draws of the photos in which the family ranks first; ``deep`` the median distance
+    of bootstrap draws of the photos in which the family ranks first. Where no batch normalization
+    is stored, ``score`` is its log-likelihood in nats, 0 for the most likely, and ``support`` its
+    share of the likelihood, all families being as likely before, with ``interval`` over the draws.
+    ``deep`` is the median distance
     over all normalizations; ``entropy`` in bits; ``information`` that between photo and class;
     ``agreement`` the share of photos that get the same first class as under the verdict's,
     ``top5_change`` the share of its five first classes that are lost. None: not measured.
@@ -145,10 +148,13 @@ class Verdict:
         what = {
             "first layer": "the stored statistics of the first batch normalization",
             "normalization": "the stored statistics of the first batch normalization",
-            "output": "the output alone, which is weaker evidence: no batch normalization is "
-            "stored apart",
+            "output": "its answers and first filters alone, which is weaker evidence: no batch "
+            "normalization is stored apart",
         }[self.evidence]
         share = f"it ranks first in {self.support:.0%} of redrawn sets of the {self.photos} photos"
+        if self.evidence == "output":
+            share = f"it has {self.support:.0%} of the likelihood, all candidates being as likely"
+            share += " before"
         named = [row for row in self.rows if row.key in self.rivals]
         rivals = "; ".join(row.title for row in named[:3])
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""

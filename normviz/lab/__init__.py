@@ -4,9 +4,10 @@ from normviz.lab.claims import CLAIMS, Claim
 from normviz.lab.evidence import Effect, Verdict
 from normviz.lab.experiment import Experiment, Record, Result, Spec, result_of, run
 from normviz.lab.experiments import EXPERIMENTS
-from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, SETS, LabelledSet, OwnImages
+from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, SETS, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
-from normviz.lab.precomputed import Precomputed, precomputed
+from normviz.lab.own_images import OwnImages
+from normviz.lab.precomputed import Precomputed, precomputed, steadiness
 from normviz.lab.workers import Workers
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "precomputed",
     "result_of",
     "run",
+    "steadiness",
 ]

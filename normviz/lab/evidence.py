@@ -100,6 +100,13 @@ class Effect:
             return "same"
         return "open"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the effect as plain values with its finding; None for what is not finite."""
+        record = asdict(self) | {"finding": self.finding}
+        for name in ("mean", "low", "high", "p"):
+            record[name] = record[name] if math.isfinite(record[name]) else None
+        return record
+
     def __str__(self) -> str:
         half = (self.high - self.low) / 2
         return f"{self.what}: {self.mean:.3g} ± {half:.2g}{' ' * bool(self.unit)}{self.unit}"
@@ -161,13 +168,13 @@ class Verdict:
     effects: tuple[Effect, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the verdict as plain values; None stands for a number that is not finite."""
-        record = asdict(self)
-        for own, effect in zip(record["effects"], self.effects, strict=True):
-            own["finding"] = effect.finding
-            for name in ("mean", "low", "high", "p"):
-                own[name] = own[name] if math.isfinite(own[name]) else None
-        return record
+        """Return the verdict as plain values."""
+        return {
+            "claim": self.claim,
+            "word": self.word,
+            "because": self.because,
+            "effects": [effect.to_json() for effect in self.effects],
+        }
 
 
 def undecided(effects: Sequence[Effect]) -> str:

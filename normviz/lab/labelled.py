@@ -1,4 +1,4 @@
-"""Labelled sets of the lab: patches of the bundled photos, digits, and a visitor's own images.
+"""Labelled sets of the lab: patches of the bundled photos, and digits.
 
 Each is kept as linear light, so that any exposure can be shown; :mod:`normviz.lab.exposure` makes
 8-bit images of it. Training and test images never share a tile or an image.
@@ -6,8 +6,6 @@ Each is kept as linear light, so that any exposure can be shown; :mod:`normviz.l
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,8 +13,6 @@ from typing import Protocol
 
 import numpy as np
 
-from normviz.errors import ParameterError
-from normviz.images import resized
 from normviz.light import srgb_to_linear
 from normviz.samples import load_sample
 
@@ -35,9 +31,6 @@ PHOTOS = (
 TILE, CROP, SIDE = 48, 32, 16
 """Sides in pixels: of a photo's tiles, of the crop out of a tile, and of what it is reduced to."""
 TRAIN_SHARE = 0.6
-
-# Bounds on a visitor's set: what the experiments' times and memory are promised for.
-MOST_CLASSES, MOST_A_CLASS, FEWEST_A_CLASS = 20, 200, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +152,7 @@ class Digits:
     def draw(self, seed: int, train: int, test: int) -> Split:
         images, labels = _digits()
         names = tuple(str(digit) for digit in range(10))
-        return _drawn(images, labels, names, seed, train, test)
+        return drawn(images, labels, names, seed, train, test)
 
 
 @cache
@@ -171,106 +164,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return linear, labels.astype(np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class OwnImages:
-    """A visitor's labelled images, bounded and reduced: made by :meth:`of`.
-
-    ``linear`` ``(N, 16, 16, C)`` float32, ``labels`` 0…K−1; ``notes`` says what was left out;
-    ``digest`` tells two sets apart.
-    """
-
-    linear: np.ndarray
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    notes: tuple[str, ...]
-    digest: str
-
-    @classmethod
-    def of(cls, images: Sequence[np.ndarray], labels: Sequence[object]) -> OwnImages:
-        """Take 8-bit images ``(H, W, C)`` and their labels' names, reduced to 16×16 linear light.
-
-        Taken are 2…20 classes with at least 10 images each (those with most images first), and of
-        each at most 200 images, evenly from the order given. An empty label or None is no label.
-
-        Raises :class:`ParameterError` where fewer than two such classes remain, where channels
-        differ, and where there is not one label an image.
-
-        >>> pixels = np.zeros((40, 20, 30, 3), np.uint8)
-        >>> own = OwnImages.of(pixels, ["a", "b"] * 20)
-        >>> own.classes, own.linear.shape
-        (('a', 'b'), (40, 16, 16, 3))
-        """
-        given = ["" if label is None else str(label) for label in labels]
-        names, kept, notes = _bounded(given, len(images))
-        taken = [np.asarray(images[i]) for i in kept]
-        if {one.shape[2:] for one in taken} not in ({(1,)}, {(3,)}):
-            raise ParameterError(
-                "The lab needs images that are all grey or all RGB, (height, width, 1) or "
-                "(height, width, 3); convert them first."
-            )
-        if any(one.dtype != np.uint8 for one in taken):
-            raise ParameterError("The lab needs 8-bit images (uint8); convert them first.")
-        linear = np.stack([_reduced(one) for one in taken])
-        place = {name: number for number, name in enumerate(names)}
-        numbers = np.array([place[given[i]] for i in kept])
-        digest = hashlib.blake2b(linear.tobytes() + numbers.tobytes(), digest_size=16).hexdigest()
-        return cls(linear, numbers, names, notes, digest)
-
-    @property
-    def name(self) -> str:
-        return f"own images ({len(self.labels)} in {len(self.classes)} classes)"
-
-    @property
-    def channels(self) -> int:
-        return int(self.linear.shape[-1])
-
-    def draw(self, seed: int, train: int, test: int) -> Split:
-        return _drawn(self.linear, self.labels, self.classes, seed, train, test)
-
-
-def _bounded(labels: list[str], images: int) -> tuple[tuple[str, ...], list[int], tuple[str, ...]]:
-    """Return the classes taken, the images taken, and what was left out in words."""
-    if len(labels) != images:
-        raise ParameterError(
-            f"There are {images} images and {len(labels)} labels; the lab needs one label an image."
-        )
-    members: dict[str, list[int]] = {}
-    for number, label in enumerate(labels):
-        if label:
-            members.setdefault(label, []).append(number)
-    notes = []
-    unlabelled = sum(not label for label in labels)
-    if unlabelled:
-        notes.append(f"{unlabelled} images without a label were left out.")
-    large = [name for name, own in members.items() if len(own) >= FEWEST_A_CLASS]
-    if len(large) < len(members):
-        left = len(members) - len(large)
-        notes.append(f"{left} classes with fewer than {FEWEST_A_CLASS} images were left out.")
-    if len(large) < 2:
-        raise ParameterError(
-            f"The lab needs at least two classes of {FEWEST_A_CLASS} images each; this set has "
-            f"{len(large)}. Put each class's images in a folder of its own, or label them."
-        )
-    large.sort(key=lambda name: (-len(members[name]), name))
-    if len(large) > MOST_CLASSES:
-        notes.append(f"Of {len(large)} classes the {MOST_CLASSES} with most images were taken.")
-    names = tuple(sorted(large[:MOST_CLASSES]))
-    kept = []
-    for name in names:
-        own = members[name]
-        if len(own) > MOST_A_CLASS:
-            notes.append(f"Of {len(own)} images of {name!r}, {MOST_A_CLASS} were taken.")
-            own = [own[i] for i in np.linspace(0, len(own) - 1, MOST_A_CLASS).astype(int)]
-        kept += own
-    return names, kept, tuple(notes)
-
-
-def _reduced(pixels: np.ndarray) -> np.ndarray:
-    linear = srgb_to_linear(np.arange(256) / 255).astype(np.float32)[pixels]
-    return resized(linear, SIDE, SIDE)
-
-
-def _drawn(
+def drawn(
     images: np.ndarray,
     labels: np.ndarray,
     classes: tuple[str, ...],

@@ -8,17 +8,11 @@ Writes ``normviz/lab/results.json``, with the date and the versions that decide 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import platform
-
-import cv2
-import numpy as np
 
 from normviz.lab.experiment import result_of
 from normviz.lab.experiments import EXPERIMENTS
-from normviz.lab.precomputed import FILE, precomputed
-from normviz.version import VERSION
+from normviz.lab.precomputed import FILE, made_with, precomputed
 
 
 def main() -> None:
@@ -37,16 +31,7 @@ def main() -> None:
         results[key] = result.to_json()
         for verdict in result.verdicts:
             print(f"{verdict.claim:2d} {key}: {verdict.word}. {verdict.because}", flush=True)
-    record = {
-        "date": datetime.date.today().isoformat(),
-        "versions": {
-            "normviz": VERSION,
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "python": platform.python_version(),
-        },
-        "results": results,
-    }
+    record = {**made_with(), "results": results}
     FILE.write_text(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
 
 

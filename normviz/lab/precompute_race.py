@@ -5,33 +5,19 @@ Writes ``normviz/lab/race.json``, with the date and the versions that decide its
 
 from __future__ import annotations
 
-import datetime
 import json
-import platform
-
-import cv2
-import numpy as np
 
 from normviz.lab.contest import RaceSpec, race
 from normviz.lab.course import FILE, Course, sentence
 from normviz.lab.labelled import PHOTO_PATCHES
-from normviz.version import VERSION
+from normviz.lab.precomputed import made_with
 
 
 def main() -> None:
     course = Course(RaceSpec(), PHOTO_PATCHES.name)
     for news in race(course.spec):
         course = course.after(news)
-    record = {
-        "date": datetime.date.today().isoformat(),
-        "versions": {
-            "normviz": VERSION,
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "python": platform.python_version(),
-        },
-        "race": course.to_json(),
-    }
+    record = {**made_with(), "race": course.to_json()}
     FILE.write_text(json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n")
     print(sentence(course, course.best(), course.spec.methods[0]))
 

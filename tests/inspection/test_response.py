@@ -19,7 +19,7 @@ def noise(count=5, height=12, width=10, seed=1):
 
 
 def response_of(network, views):
-    *_, found = measure_response(network, views)
+    *_, found = measure_response(network, views, network.batch_norms[0].before)
     return found
 
 
@@ -84,8 +84,8 @@ def test_constants_of_a_constructed_network_come_back(order):
     network = constructed(rng.normal(size=(24, 3, 3, 3)), views, candidate)
     weights = np.concatenate([np.ones((1, 5)), rng.integers(1, 3, (20, 5))])
     pooled = response_of(network, views).pooled(weights, order)
-    found = recover(pooled)
-    assert pooled.distances(candidate)[0] == pytest.approx(0, abs=1e-6)
+    found = recover(pooled, network.batch_norms[0])
+    assert pooled.distances(candidate, network.batch_norms[0])[0] == pytest.approx(0, abs=1e-6)
     assert found.candidate.mean == pytest.approx(CONSTANTS[0], abs=1e-3)
     assert found.candidate.std == pytest.approx(CONSTANTS[1], abs=1e-3)
     assert (found.std_interval[0] <= found.candidate.std + 1e-3).all()
@@ -97,5 +97,6 @@ def test_filters_that_see_all_colours_alike_do_not_tell_them_apart():
     weights = np.repeat(rng.normal(size=(24, 1, 3, 3)), 3, axis=1)
     weights += 1e-4 * rng.normal(size=weights.shape)
     network = constructed(weights, views, Candidate.of("x", "", *CONSTANTS, "RGB"))
-    found = recover(response_of(network, views).pooled(np.ones((1, 5))))
+    pooled = response_of(network, views).pooled(np.ones((1, 5)))
+    found = recover(pooled, network.batch_norms[0])
     assert not found.told and "cannot be recovered" in found.words()

@@ -6,15 +6,11 @@ import numpy as np
 import pytest
 
 import normviz as nv
-from normviz.errors import ParameterError
 from normviz.lab.exposure import exposed, spread
 from normviz.lab.labelled import (
     DIGITS,
-    MOST_A_CLASS,
-    MOST_CLASSES,
     PHOTO_PATCHES,
     PHOTOS,
-    OwnImages,
     PhotoPatches,
     _tiles,
     tile_split,
@@ -178,37 +174,6 @@ def test_norm_layers_are_the_catalogues_feature_norms(kind, key, parameters):
     ones = {"gamma": np.ones((1, 8)), "beta": np.zeros((1, 8))}
     y, _ = Norm(kind, groups=4).forward(ones, x[np.newaxis])
     assert y[0] == pytest.approx(nv.FEATURE_NORMS[key](**parameters)(x))
-
-
-def test_own_images_are_bounded_and_say_so():
-    pixels = [np.full((20, 30, 3), i % 250, np.uint8) for i in range(250)]
-    labels = ["many"] * 210 + ["some"] * 30 + ["few"] * 9 + [None]
-    own = OwnImages.of(pixels, labels)
-    assert own.classes == ("many", "some")
-    assert len(own.labels) == MOST_A_CLASS + 30
-    assert "".join(own.notes).count("left out") == 2 and "200 were taken" in "".join(own.notes)
-    split = own.draw(0, 500, 500)
-    assert (len(split.train), len(split.test)) == (138, 92)
-    assert split.train[0] == pytest.approx(
-        srgb_to_linear(np.array(split.train[0])) * 0 + split.train[0, 0, 0, 0]
-    )
-    many = OwnImages.of(np.zeros((300, 8, 8, 1), np.uint8), [i % 30 for i in range(300)])
-    assert len(many.classes) == MOST_CLASSES
-
-
-@pytest.mark.parametrize(
-    ("pixels", "labels", "said"),
-    [
-        (np.zeros((40, 8, 8, 3), np.uint8), ["a"] * 40, "at least two classes of 10 images"),
-        (np.zeros((5, 8, 8, 3), np.uint8), list("abcde"), "has 0"),
-        (np.zeros((40, 8, 8, 3), np.uint8), ["a", "b"] * 19, "40 images and 38 labels"),
-        (np.zeros((40, 8, 8, 3), np.float32), ["a", "b"] * 20, "8-bit"),
-        (np.zeros((40, 8, 8, 4), np.uint8), ["a", "b"] * 20, "all grey or all RGB"),
-    ],
-)
-def test_sets_that_cannot_be_used_are_refused_in_words(pixels, labels, said):
-    with pytest.raises(ParameterError, match=said):
-        OwnImages.of(pixels, labels)
 
 
 def test_constant_images_normalize_to_finite_numbers():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from normviz.errors import NormvizError, ParameterError
+from normviz.images import image_of
 from normviz.lab import (
     CLAIMS,
     DIGITS,
@@ -136,7 +137,7 @@ def test_a_visitors_set_runs_where_it_may():
     random = np.random.default_rng(0)
     pixels = [np.full((20, 24, 3), 60 + 90 * (i % 2), np.uint8) for i in range(60)]
     pixels = [one + random.integers(0, 40, one.shape, np.uint8) for one in pixels]
-    own = OwnImages.of(pixels, ["dark", "light"] * 30)
+    own = OwnImages.of([image_of(one) for one in pixels], ["dark", "light"] * 30)
     result = result_of(EXPERIMENTS["shift"], tiny("shift"), own, workers=2)
     assert result.source == "own images (60 in 2 classes)"
     # Two classes that differ in brightness: the dataset's numbers tell them apart at once.
@@ -151,7 +152,7 @@ def test_a_visitors_set_runs_where_it_may():
 def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
-    own = OwnImages.of(pixels, ["a", "b"] * 10)
+    own = OwnImages.of([image_of(one) for one in pixels], ["a", "b"] * 10)
     result = result_of(EXPERIMENTS[key], tiny(key), own, workers=0)
     assert all(words(verdict) for verdict in result.verdicts)
     json.dumps(result.to_json(), allow_nan=False)

@@ -23,6 +23,7 @@ from normviz.lab.net import small_net
 from normviz.lab.normalizations import fitted
 from normviz.lab.optimizers import SGD
 from normviz.lab.race import Lit, Schedule, lit, raced
+from normviz.lab.split import split_of
 from normviz.lab.summary import mean_and_spread
 
 
@@ -42,51 +43,12 @@ class VarianceSplitSpec(Spec):
     better: float = 0.2
 
 
-@dataclass(frozen=True)
-class Split:
-    """A channel-averaged image mean's variance, as shares of the variance of all values."""
-
-    nuisance: float
-    signal: float
-
-    @property
-    def correlation(self) -> float:
-        """The plain intra-class correlation of images: how much of all variance is between them."""
-        return self.nuisance + self.signal
-
-    @property
-    def share(self) -> float:
-        """How much of the variance between images is nuisance, 0…1."""
-        return self.nuisance / self.correlation if self.correlation else 0.0
-
-
-def split_of(images: np.ndarray, labels: np.ndarray) -> Split:
-    """Split the variance of images' brightness within and between classes.
-
-    >>> flat = np.array([0, 2, 10, 12.0]).reshape(4, 1, 1, 1)
-    >>> split = split_of(flat, np.array([0, 0, 1, 1]))
-    >>> round(split.share, 4), split.correlation  # 1 within, 25 between
-    (0.0385, 1.0)
-    """
-    u = np.asarray(images, np.float64)
-    means = u.mean(axis=(1, 2, 3))
-    classes = np.unique(labels)
-    of_class = np.array([means[labels == one].mean() for one in classes])
-    counts = np.array([(labels == one).sum() for one in classes])
-    place = np.searchsorted(classes, labels)
-    total = u.var()
-    if total == 0:
-        return Split(0.0, 0.0)
-    within = ((means - of_class[place]) ** 2).mean()
-    between = (counts * (of_class - means.mean()) ** 2).sum() / len(means)
-    return Split(float(within / total), float(between / total))
-
-
 def work(spec: VarianceSplitSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
     schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
     points = []
     for name, sigma, images in _sets(spec, seed, source):
-        split = split_of(images.train, images.train_labels)
+        values = images.train.reshape(len(images.train), -1).astype(np.float64)
+        split = split_of(values.mean(axis=1), values.var(axis=1), images.train_labels)
         net = small_net(images.train.shape[1:], images.classes)
         right = {}
         for key in ("ds_z", "img_z"):

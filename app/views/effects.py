@@ -1,0 +1,56 @@
+"""Effects on screen: a table of them, and one in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.views.table import table_html
+from normviz.observe.sentences import number
+
+_FOUND = {
+    "more": "yes, more",
+    "less": "yes, less",
+    "same": "no difference that matters",
+    "open": "cannot tell",
+}
+
+
+def effects_table(effects: Sequence[Mapping[str, Any]], label: str) -> str:
+    """Return a table of effects as their verdict's JSON has them."""
+    rows = [
+        [
+            effect["what"],
+            f"{value_words(effect['mean'])} {effect['unit']}",
+            f"{value_words(effect['low'])} to {value_words(effect['high'])}",
+            "< 0.001" if effect["p"] < 0.001 else f"{effect['p']:.3f}",
+            f"{effect['relevant']:g} {effect['unit']}",
+            f"{effect['seeds']}",
+            _FOUND[effect["finding"]],
+        ]
+        for effect in effects
+    ]
+    head = ["effect (paired over seeds)", "mean", "95 % interval", "p (Holm)", "matters from"]
+    return table_html([*head, "seeds", "found"], rows, label, wrapped=True)
+
+
+def effect_words(effect: Mapping[str, Any]) -> str:
+    """Return what is compared, its mean and the half of its interval."""
+    if effect["high"] is None:
+        return f"{effect['what']}: not known"
+    half = (effect["high"] - effect["low"]) / 2
+    unit = f" {effect['unit']}" if effect["unit"] else ""
+    return f"{effect['what']}: {value_words(effect['mean'])} ± {value_words(half)}{unit}"
+
+
+def value_words(value: float | None) -> str:
+    """Two decimals or so; a small number as its first digit, what is below 0.0001 as 0.
+
+    >>> value_words(19.04), value_words(-0.0006), value_words(1e-15)
+    ('19.0', '−0.0006', '0.00')
+    """
+    if value is None:
+        return "not known"
+    if 1e-4 <= abs(value) < 0.01:
+        return f"{value:.1g}".replace("-", "−")
+    return number(value)
