@@ -69,15 +69,14 @@ def main() -> None:
     ]
     record["re_expressed"] = summary(trials)
     print(record["re_expressed"], flush=True)
-    folded = []
-    for _ in range(asked.folded):
-        way = ways[int(rng.integers(len(ways)))]
-        layout = str(rng.choice(["NCHW", "NHWC"]))
-        folded.append(one(network, Convention(way, layout, folded=True), IMAGENET, pool, rng))
+    folded = [
+        one(network, folded_convention(rng, ways), IMAGENET, pool, rng) for _ in range(asked.folded)
+    ]
     record["folded"] = summary(folded)
     print(record["folded"], flush=True)
-    record["lite0"] = None
+    record["lite0"] = record["lite0_folded"] = None
     lite: list[dict[str, Any]] = []
+    lite_folded: list[dict[str, Any]] = []
     if asked.lite0 is not None:
         net = load(asked.lite0, "EfficientNet-Lite0", size=(224, 224))
         for index in range(asked.lite0_count):
@@ -86,9 +85,24 @@ def main() -> None:
             lite.append(one(net, way, LITE0, pool, rng, as_it_is=index % 2 == 0))
         record["lite0"] = summary(lite)
         print(record["lite0"], flush=True)
-    record["trials"] = {"re_expressed": trials, "folded": folded, "lite0": lite}
+        lite_folded = [
+            one(net, folded_convention(rng, ways), LITE0, pool, rng) for _ in range(asked.folded)
+        ]
+        record["lite0_folded"] = summary(lite_folded)
+        print(record["lite0_folded"], flush=True)
+    record["trials"] = {
+        "re_expressed": trials,
+        "folded": folded,
+        "lite0": lite,
+        "lite0_folded": lite_folded,
+    }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "inspection.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def folded_convention(rng: np.random.Generator, ways: list[Candidate]) -> Convention:
+    way = ways[int(rng.integers(len(ways)))]
+    return Convention(way, str(rng.choice(["NCHW", "NHWC"])), folded=True)
 
 
 def pool_of(folder: Path) -> list[Image]:

@@ -18,10 +18,11 @@ from normviz.inspection.response import Pooled
 
 WEIGHTS = {"variety": 12.0, "sureness": 9.0, "centring": 0.5, "spread": 0.2}
 """What each kind of evidence adds to a candidate's log-likelihood: nats for a bit of variety and of
-sureness, and for a unit of the other two. Fitted to networks whose truth is known, MobileNetV2 and
-EfficientNet-Lite0 under 16 conventions, and rounded (benchmarks/inspection_weights.py; how often
-the truth is then among 95 % of the likelihood stands in benchmarks/results). Agreement between a
-photo and its mirror image got no weight: it tells none of the near candidates apart."""
+sureness, and for a unit of the other two. Rounded, and smaller than what was fitted to networks
+whose truth is known, MobileNetV2 and EfficientNet-Lite0 under 8 conventions each, so that one fits
+the other too; both then have the truth among 95 % of the likelihood each time
+(benchmarks/inspection_weights.py). Agreement between a photo and its mirror image got a large
+weight from the one and none from the other, so it does not count."""
 
 CENTRING_MOST, SPREAD_MOST = 40.0, 50.0
 """No single kind of evidence counts for more than this: no model of it is that good."""

@@ -30,7 +30,7 @@ def bits(shares):
 def folded(mean, std, filters=64, seed=0, colours=3):
     """A convolution whose batch normalization (bias β, unit gain) was folded away."""
     rng = np.random.default_rng(seed)
-    views = views_of(list(rng.random((5, 12, 10, colours)) ** 2), usual=False)
+    views = views_of(list(rng.random((5, 60, 60, colours)) ** 2), usual=False)
     weights = rng.normal(size=(filters, colours, 3, 3))
     beta = rng.normal(0.3, 0.5, filters)
     truth = Candidate.of("x", "", np.full(colours, mean), np.full(colours, std), "RGB")
@@ -40,7 +40,7 @@ def folded(mean, std, filters=64, seed=0, colours=3):
     node = convolution(weights)
     node.input.append("b")
     node.output[0] = "y"
-    network = network_of([node], stored, ("n", colours, 12, 10))
+    network = network_of([node], stored, ("n", colours, 60, 60))
     *_, response = measure_response(network, views, "y")
     return response.pooled(ALL), truth, beta
 

@@ -23,7 +23,7 @@ from normviz.lab import (
     run,
 )
 from normviz.lab.experiment import Record, Task, work_of
-from normviz.lab.experiments import channel_gradients, mean_image, signal, variance_split
+from normviz.lab.experiments import channel_gradients, mean_image, signal
 
 TINY = {
     "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 22,
@@ -490,15 +490,6 @@ def test_curvature_says_what_was_planted(plain, norm, word):
 
     seeds = [{"plain": of(plain, n), "norm": of(norm, n)} for n in range(4)]
     assert verdicts("curvature", seeds)[1].word == word
-
-
-def test_variance_is_split_as_by_hand():
-    # Two classes of two images; each image's pixels differ by ±1 around its mean.
-    means = np.array([0.0, 2.0, 10.0, 12.0])
-    images = means[:, None, None, None] + np.array([-1.0, 1.0]).reshape(1, 1, 2, 1)
-    split = variance_split.split_of(images, np.array([0, 0, 1, 1]))
-    assert (split.nuisance, split.signal) == pytest.approx((1 / 27, 25 / 27))
-    assert split.share == pytest.approx(1 / 26)
 
 
 def test_surfaces_tell_their_albedo_by_nothing_but_light():
