@@ -168,6 +168,11 @@ class Advice:
     @property
     def headline(self) -> str:
         """The answer in one sentence."""
+        if self.accuracy is None and self.brightness.explained is not None:
+            return (
+                f"Classes explain {_percent(self.brightness.explained)} of the variance of "
+                "brightness between images; what that is worth in learning, only a race can tell."
+            )
         if self.accuracy is None:
             return (
                 f"{_percent(self.brightness.split.correlation)} of the variance lies between "
@@ -231,7 +236,8 @@ class Advice:
     def evidence(self) -> list[str]:
         """Sentences that bear the headline out; every number is computed."""
         if self.accuracy is None:
-            return [*self._split_words(), *self.notes, _UNLABELLED]
+            said = [*self._split_words(), *self.notes]
+            return said if self.brightness.explained is not None else [*said, _UNLABELLED]
         if not self.learned:
             return [*self._split_words(), *self.notes, _ENOUGH]
         return [

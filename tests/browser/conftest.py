@@ -121,13 +121,13 @@ def drawn(page) -> None:
     first = (
         "[data-drawn], .st-key-gallery [data-key], .st-key-pipeline_json, .st-key-selected, "
         ".st-key-layer_table, .st-key-candidates_table, .st-key-net_file, "
-        ".st-key-lesson_controls, .st-key-race_legend"
+        ".st-key-lesson_controls, .st-key-race_legend, .st-key-split_own"
     )
     last = (
         ".st-key-downloads, .st-key-method_controls, .st-key-pipeline_json, "
         ".st-key-train_and_eval, .st-key-selected, .st-key-layer_table, "
         ".st-key-candidates_table, .st-key-net_file, .st-key-lesson_controls, "
-        ".st-key-race_legend"
+        ".st-key-race_legend, .st-key-split_own"
     )
     page.wait_for_selector(first, state="attached")
     page.wait_for_selector(last, state="attached")

@@ -8,7 +8,7 @@ import pytest
 
 from app.lessons import LESSONS
 from app.views.lesson_figures import two_surfaces
-from normviz.lab import CLAIMS, precomputed
+from normviz.lab import CLAIMS, precomputed, steadiness
 from tests.browser.conftest import settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_activations import table
@@ -39,7 +39,8 @@ def test_all_steps_are_drawn_one_after_the_other(open_page):
     assert [row[0] for row in rows] == [f"{number}" for number in CLAIMS]
     for row, claim in zip(rows, CLAIMS.values(), strict=True):
         verdicts = results[claim.experiment]["verdicts"]
-        assert row[3] == next(v["word"] for v in verdicts if v["claim"] == claim.number)
+        word = next(v["word"] for v in verdicts if v["claim"] == claim.number)
+        assert row[3] == steadiness(claim.experiment, claim.number, word)[0]
 
 
 def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):

@@ -83,6 +83,9 @@ def test_without_labels_the_split_is_all_that_is_said():
     bare = Advice(Brightness(Split(0.7, 0.3, 0.0), None, None, 50, 0, 0))
     assert bare.headline.startswith("30 % of the variance lies between images")
     assert "between the 50 images" in bare.words()[1] and "only labels can tell" in bare.words()[0]
+    labelled = Advice(CARRIES)
+    assert "Classes explain 80 %" in labelled.headline
+    assert "only a race can tell" in labelled.headline and len(labelled.words()) == 3
     assert bare.suits is None and "accuracy_percent" not in bare.to_dict()
 
 
