@@ -116,7 +116,9 @@ def text(advice: Advice) -> str:
         return "\n".join(lines)
     titles = [NORMALIZATIONS[key].title for key in advice.spec.methods]
     width = max(map(len, titles))
-    heads = "".join(f"{ev:+g} EV".rjust(9).replace("-", "−") for ev in advice.spec.shifts)
+    heads = "".join(
+        f"{ev:+g} EV".replace("+0 ", "0 ").rjust(9).replace("-", "−") for ev in advice.spec.shifts
+    )
     lines += ["", f"{'right, in % (mean of seeds)':{width}}{heads}"]
     for key, title in zip(advice.spec.methods, titles, strict=True):
         cells = "".join(f"{np.mean(own):9.1f}" for own in advice.accuracy[key])

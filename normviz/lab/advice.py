@@ -104,7 +104,8 @@ EXPERIMENT = Experiment(
     None,
     "A small network, briefly trained on the images reduced to 16 × 16 pixels: what their small "
     "detail tells is lost. All seeds draw from the same images, so the intervals say what other "
-    "splits and starts would give, not other images. Other light is the same light times a factor, "
+    "splits and starts would give, not other images; near-duplicates, such as frames of one video, "
+    "may lie on both sides of a split. Other light is the same light times a factor, "
     "with shot noise and clipping; lamps and colour are not in it.",
 )
 

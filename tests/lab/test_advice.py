@@ -12,7 +12,9 @@ from normviz.images import image_of
 from normviz.lab import OwnImages
 from normviz.lab.advice import EXPERIMENT, Advice, AdviceSpec, advise, example
 from normviz.lab.experiment import Record
+from normviz.lab.normalizations import fitted
 from normviz.lab.split import Brightness, Split
+from normviz.light import linear_to_srgb
 
 SPEC = AdviceSpec()
 CARRIES = Brightness(Split(0.5, 0.1, 0.4), 0.8, (0.7, 0.9), 200, 4, 0)
@@ -157,6 +159,21 @@ def test_constant_images_run_to_an_answer():
     pictures = [(f"{at % 2}", np.full((9, 9), 40 + 3 * at)) for at in range(40)]
     advice = advice_of(own_of(pictures), methods=("ds_z", "img_z"), steps=20)
     assert advice.headline and json.dumps(advice.to_dict(), allow_nan=False)
+
+
+def test_methods_are_fitted_on_the_training_images_as_they_are(monkeypatch):
+    own, given = own_of(textures(40, count=12)), []
+
+    def noted(key, train):
+        given.append(train)
+        return fitted(key, train)
+
+    monkeypatch.setattr("normviz.lab.advice.fitted", noted)
+    advice_of(own, methods=("ds_z", "img_z"), steps=5, seeds=(6, 7))
+    spec = AdviceSpec()
+    for seed, train in zip((6, 6, 7, 7), given, strict=True):
+        linear = own.draw(seed, spec.per_class, spec.test_per_class).train
+        assert np.array_equal(train, np.rint(255 * linear_to_srgb(linear)).astype(np.uint8))
 
 
 def test_the_same_race_in_processes_and_here():
