@@ -1,20 +1,19 @@
 """How long each experiment of the lab takes, from the call to its verdict.
 
-    python benchmarks/lab.py [--only KEY ...] [--peer PYTHON] [--sets 0] [--out FILE]
+    python benchmarks/lab.py [--only KEY ...] [--peer PYTHON] [--out FILE]
 
 Each runs once as the app runs it: two new processes, one BLAS thread each. Recorded are the wait
 for the first record, the whole, the processor seconds and the largest memory of a process, and the
 load of the machine meanwhile: on a machine that does other things the processor seconds say more,
 half of them being the time on two idle cores. With ``--peer``, the Python of an environment that
 has PyTorch, the runs of one network at nine learning rates are timed there too, eager and on one
-thread. ``--sets N`` repeats the experiments on N disjoint sets of seeds and counts the verdicts.
+thread.
 Writes benchmarks/results/lab.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
@@ -22,7 +21,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +35,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--peer")
-    parser.add_argument("--sets", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS / "lab.json")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -66,8 +63,6 @@ def main() -> None:
         )
     # After the experiments: the memory of a peer's process would be counted among theirs.
     record["training"] = training(asked.peer)
-    if asked.sets:
-        record["verdicts"] = {key: verdicts(key, asked.sets) for key in keys}
     asked.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -93,23 +88,6 @@ def timed(key: str) -> dict[str, object]:
         "load": round(os.getloadavg()[0], 1),
         "seeds": len(EXPERIMENTS[key].spec.seeds),
     }
-
-
-def verdicts(key: str, sets: int) -> dict[str, dict[str, int]]:
-    """Count the words of each verdict over disjoint sets of seeds."""
-    from normviz.lab import EXPERIMENTS, result_of
-
-    experiment = EXPERIMENTS[key]
-    size = len(experiment.spec.seeds)
-    counted: dict[str, Counter[str]] = {}
-    for number in range(sets):
-        seeds = tuple(range(100 + number * size, 100 + (number + 1) * size))
-        result = result_of(experiment, dataclasses.replace(experiment.spec, seeds=seeds))
-        for verdict in result.verdicts:
-            counted.setdefault(str(verdict.claim), Counter())[verdict.word] += 1
-    for claim, words in counted.items():
-        print(f"{key:18} claim {claim}: {dict(words)}", flush=True)
-    return {claim: dict(words) for claim, words in counted.items()}
 
 
 def training(peer: str | None) -> dict[str, object]:

@@ -23,7 +23,7 @@ from normviz.lab.summary import mean_and_spread
 class CurvatureSpec(Spec):
     """``relevant`` in octaves: half the curvature matters."""
 
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6, 7)
     methods: tuple[str, ...] = ("raw1", "ds_mean", "ds_z", "img_z")
     images: int = 128
     sigma: float = 1.0
