@@ -228,7 +228,7 @@ def _table(verdict: Verdict) -> None:
         rows.append([row.title, *cells])
     with st.container(key="candidates_table"):
         st.html(table_html(head, rows, "All candidates"))
-    first = "“First in”: share of redrawn sets of the photos in which it ranks first."
+    first = "“First in”: share of redrawn sets of the photos in which it ranks first of its order."
     if by_share:
         first = (
             "“Likelihood”: its share, all candidates being as likely before, with the interval "

@@ -34,8 +34,8 @@ at large, unless --as-they-are says that they are like those of the training.
             (nats, both directions added; median over filters, weighted by how much of a filter's
             variance plain areas explain); 0 is what the training saw
   nats      where no batch normalization is stored: log-likelihood, 0 for the most likely
-  support   share of redrawn sets of the photos in which it ranks first; where no batch
-            normalization is stored, its share of the likelihood
+  support   share of redrawn sets of the photos in which it ranks first of its order;
+            where no batch normalization is stored, its share of the likelihood
   deep      median distance over all batch normalizations
   entropy   mean entropy of the answers, in bits
   first     share of the photos with the same first class as under the verdict's preprocessing"""

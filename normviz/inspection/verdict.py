@@ -21,9 +21,10 @@ class Row:
     """One candidate family of the table, with what feeding it costs.
 
     ``distance`` is that at the first normalization with its 95 % interval; ``support`` the share
-    of bootstrap draws of the photos in which the family ranks first. Where no batch normalization
-    is stored, ``score`` is its log-likelihood in nats, 0 for the most likely, and ``support`` its
-    share of the likelihood, all families being as likely before, with ``interval`` over the draws.
+    of bootstrap draws of the photos in which the family ranks first of its order. Where no batch
+    normalization is stored, ``score`` is its log-likelihood in nats, 0 for the most likely, and
+    ``support`` its share of the likelihood, all families being as likely before, with ``interval``
+    over the draws.
     ``deep`` is the median distance
     over all normalizations; ``entropy`` in bits; ``information`` that between photo and class;
     ``agreement`` the share of photos that get the same first class as under the verdict's,
@@ -151,7 +152,9 @@ class Verdict:
             "output": "its answers and first filters alone, which is weaker evidence: no batch "
             "normalization is stored apart",
         }[self.evidence]
-        share = f"it ranks first in {self.support:.0%} of redrawn sets of the {self.photos} photos"
+        among = "" if self.candidate.order == "grey" else f" of the {self.candidate.order} ones"
+        share = f"it ranks first{among} in {self.support:.0%} of redrawn sets of the {self.photos} "
+        share += "photos"
         if self.evidence == "output":
             share = f"it has {self.support:.0%} of the likelihood, all candidates being as likely"
             share += " before"
