@@ -41,13 +41,14 @@ RESOLUTION = 0.25
 """Families less than so many stds of photos apart are not told apart by 16 photos: in
 benchmarks/inspection.py the nearest presets are mixed up at 0.2 and hardly beyond."""
 
-ORDER_FIT, ORDER_ANSWERS, ORDER_FLOOR = 25.0, 1.5, 2e-4
+ORDER_FIT, ORDER_ANSWERS, ORDER_FLOOR, ORDER_MOST = 25.0, 1.5, 2e-4, 4.0
 """How RGB is told from BGR: the log-odds of one order are ORDER_FIT · ln of the other's distance
 over its own, each under the constants recovered in that order (ORDER_FLOOR is added to both: below
-it they are rounding), plus ORDER_ANSWERS times those by the entropy of the answers. Photos have
-their colours correlated in one way, red with green more than with blue, so freely chosen constants
-fit better in the right order. Fitted to MobileNetV2 and EfficientNet-Lite0 under 120 random
-conventions and rounded down; benchmarks/results/inspection.json counts how it does on others."""
+it they are rounding; ORDER_MOST bounds it), plus ORDER_ANSWERS times those by the entropy of the
+answers. Photos have their colours correlated in one way, red with green more than with blue, so
+freely chosen constants fit better in the right order. Fitted to MobileNetV2 and EfficientNet-Lite0
+under 120 random conventions and rounded down; benchmarks/results/inspection.json counts how it does
+on others."""
 
 MOST_ODDS = 6.0
 """How far the entropy of the answers is trusted on it, whatever its bootstrap says."""
@@ -402,10 +403,12 @@ class _Inspection:
         one, two = (self._answers(self.families[i]) for i in (leader, other))
         if one is not None and two is not None:
             answers = _log_odds(two.entropy(self.weights) - one.entropy(self.weights), MOST_ODDS)
+        if not self.views.coloured:
+            return answers
         if ours not in self.fits:
             return _log_odds(scores[leader] - scores[other], MOST_FIRST) + answers
         fit = np.log((self.fits[theirs] + ORDER_FLOOR) / (self.fits[ours] + ORDER_FLOOR))
-        return float(ORDER_FIT * fit + ORDER_ANSWERS * answers)
+        return float(np.clip(ORDER_FIT * fit, -ORDER_MOST, ORDER_MOST) + ORDER_ANSWERS * answers)
 
     def _rows(self, scores: np.ndarray, support: np.ndarray, best: Family) -> tuple[Row, ...]:
         own = self.through.get(best.key)

@@ -69,6 +69,12 @@ class Views:
         rows = self.fractions.reshape(len(self), -1, self.channels).astype(np.float64)
         return rows.transpose(0, 2, 1) @ rows / rows.shape[1]
 
+    @property
+    def coloured(self) -> bool:
+        """Whether the set has colours enough to bring their correlations to the usual ones."""
+        mean = self.means.mean(axis=0)
+        return has_colour(self.pairs.mean(axis=0) - np.outer(mean, mean))
+
     def exposed(self) -> np.ndarray:
         """The fractions after :func:`exposure` of the whole set ``(N, H, W, C)`` float32."""
         matrix, offset = exposure(
@@ -102,8 +108,7 @@ def exposure(
         variance = np.diag(covariance)
         if (variance < 1e-8).any():
             continue
-        spread = np.linalg.eigvalsh(covariance)
-        if channels == 3 and spread[0] > LEAST_COLOUR * spread[-1]:
+        if has_colour(covariance):
             root = _power(covariance, 0.5)
             back = np.linalg.inv(root)
             matrices[row] = back @ _power(root @ usual_covariance() @ root, 0.5) @ back
@@ -111,6 +116,16 @@ def exposure(
             matrices[row] = np.diag(std / np.sqrt(variance))
         offsets[row] = mean - matrices[row] @ means[row]
     return matrices, offsets
+
+
+def has_colour(covariance: np.ndarray) -> bool:
+    """Whether each axis of colour has :data:`LEAST_COLOUR` of the largest one's variance.
+
+    >>> has_colour(np.eye(3)), has_colour(np.ones((3, 3)))
+    (True, False)
+    """
+    spread = np.linalg.eigvalsh(covariance)
+    return len(covariance) == 3 and bool(spread[0] > LEAST_COLOUR * spread[-1])
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:

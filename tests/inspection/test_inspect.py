@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 from normviz.errors import ParameterError
+from normviz.images import image_of
 from normviz.inspection import Step, Verdict, inspect_network, verdict_of
 from normviz.inspection.candidates import Candidate, candidates, separation
 from normviz.networks import mobilenet_v2_network
@@ -155,3 +156,26 @@ def test_a_seed_gives_the_same_verdict_again(photos):
         verdict_of(mobilenet_v2_network(), photos[:4], costs=False, seed=5) for _ in range(2)
     )
     assert isinstance(first, Verdict) and first.to_dict() == again.to_dict()
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_the_order_of_channels_is_told_by_natural_photos(order, photos):
+    told = 0
+    for key in ("clip", "half", "vgg_torchvision"):
+        made = re_expressed(mobilenet_v2_network(), Convention(known(key, order)))
+        verdict = verdict_of(made, photos, costs=False)
+        assert verdict.candidate.order == order and verdict.order_support > 0.5
+        told += verdict.order == order
+        for one in ("RGB", "BGR"):
+            first = [row.support for row in verdict.rows if row.order == one]
+            assert sum(first) == pytest.approx(1)
+    assert told >= 2
+
+
+def test_photos_without_colour_do_not_tell_the_order(photos):
+    grey = [
+        image_of(np.repeat(one.pixels.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8))
+        for one in photos
+    ]
+    verdict = verdict_of(mobilenet_v2_network(), grey, costs=False)
+    assert verdict.order is None and verdict.order_support < 0.9
