@@ -28,7 +28,7 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
     # Those that were run through the whole network, such as 0 to 255, stand below the nearest.
     rows = [row for at, row in enumerate(known) if at < most or row.top5]
     values = [_value(row, by_share) for row in rows]
-    titles = [_short(row.title) for row in rows]
+    titles = [_short(row) for row in rows]
     at = list(range(len(rows)))
     more = (
         "{value:.1f} % of the likelihood" if by_share else "{value:.3g}, first in {support:.0%} of"
@@ -65,7 +65,7 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
         axis: dict = {"title": {"text": "share of the likelihood (%)"}, "rangemode": "tozero"}
     else:
         axis = {
-            "title": {"text": "distance at the first normalization, nats (log scale)"},
+            "title": {"text": "distance, nats (log scale)"},
             "type": "log",
             "exponentformat": "power",
             "dtick": 2,
@@ -104,8 +104,11 @@ def _interval(row: Row, by_share: bool) -> tuple[float, float] | None:
     return (100 * low, 100 * high) if by_share else (low, high)
 
 
-def _short(title: str) -> str:
-    return title if len(title) <= _LONGEST else f"{title[: _LONGEST - 1]}…"
+def _short(row: Row) -> str:
+    """Its title, shortened in the middle: the order of channels tells two rows apart."""
+    name, order = row.titles[0], f", {row.order}"
+    room = _LONGEST - len(order)
+    return (name if len(name) <= room else f"{name[: room - 1]}…") + order
 
 
 def recovered_constants(verdict: Verdict, *, dark: bool) -> go.Figure:
@@ -208,7 +211,7 @@ def distance_by_layer(rows: Sequence[Row], verdict: str, *, dark: bool) -> go.Fi
                     "dash": _DASHES[at % len(_DASHES)],
                     "width": 3 if row.key == verdict else 1.8,
                 },
-                "name": _short(row.title),
+                "name": _short(row),
                 "hovertemplate": f"{row.title}, normalization %{{x}}: %{{y:.3g}}<extra></extra>",
             }
         )
