@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ from normviz.errors import ParameterError
 from normviz.images import image_of
 from normviz.inspection import Step, Verdict, inspect_network, verdict_of
 from normviz.inspection.candidates import Candidate, candidates, separation
+from normviz.inspection.verdict import ORDER_TRIALS
 from normviz.networks import mobilenet_v2_network
 from normviz.samples import SAMPLES, load_sample
 from tests.inspection.re_expressed import Convention, re_expressed
 from tests.inspection.small import convolution, network_of
 
+ROOT = Path(__file__).resolve().parents[2]
 CHANNELS_DIFFER = (np.array([0.4, 0.5, 0.6]), np.array([0.4, 0.36, 0.33]))
 
 
@@ -179,3 +182,17 @@ def test_photos_without_colour_do_not_tell_the_order(photos):
     ]
     verdict = verdict_of(mobilenet_v2_network(), grey, costs=False)
     assert verdict.order is None and verdict.order_support < 0.9
+
+
+def test_what_is_said_of_the_benchmark_is_what_it_found():
+    record = json.loads((ROOT / "benchmarks" / "results" / "inspection.json").read_text("utf-8"))
+    for evidence, names in (
+        ("first layer", ("re_expressed", "lite0")),
+        ("output", ("folded", "lite0_folded")),
+    ):
+        found = [record[name] for name in names]
+        counts = [
+            sum(one[key] for one in found) for key in ("count", "order_told", "order_told_right")
+        ]
+        assert tuple(counts) == ORDER_TRIALS[evidence]
+    assert record["re_expressed"]["right"] >= 95
