@@ -21,6 +21,7 @@ from normviz.figures.inspection import candidate_bars, distance_by_layer, recove
 from normviz.images import Image
 from normviz.inspection import Row, Verdict, inspect_network
 from normviz.inspection.photos import class_of
+from normviz.inspection.recovered import ASSUMED_MEAN, ASSUMED_STD
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 
 PHOTOS = 16
@@ -154,9 +155,10 @@ def _evidence(verdict: Verdict) -> None:
             st.caption(
                 "No list of candidates is behind these: the mean follows from the stored means and "
                 "the sums of the first filters, the std from the stored variances and how "
-                "neighbouring pixels of photos vary together. Intervals are over redrawn photos "
-                "and filters; that the training's photos were like photos at large is assumed, and "
-                "not in them."
+                "neighbouring pixels of photos vary together. That the training's photos were like "
+                "photos at large is assumed: intervals are over redrawn photos and filters, and "
+                f"over how far that was off on networks of known constants (mean {ASSUMED_MEAN:g}, "
+                f"std {ASSUMED_STD:.0%})."
             )
         run = [row for row in verdict.rows if row.by_layer]
         if run:

@@ -10,6 +10,7 @@ from normviz.errors import ParameterError
 from normviz.images import image_of
 from normviz.inspection import Step, Verdict, inspect_network, verdict_of
 from normviz.inspection.candidates import Candidate, candidates, separation
+from normviz.inspection.recovered import ASSUMED_STD
 from normviz.inspection.verdict import ORDER_TRIALS
 from normviz.networks import mobilenet_v2_network
 from normviz.samples import SAMPLES, load_sample
@@ -52,6 +53,11 @@ def test_mobilenet_expects_rgb_under_imagenets_constants(own):
     recovered = verdict.recovered.candidate
     assert recovered.mean == pytest.approx([0.485, 0.456, 0.406], abs=0.03)
     assert recovered.std == pytest.approx([0.229, 0.224, 0.225], rel=0.12)
+    for interval, truth in (
+        (verdict.recovered.mean_interval, [0.485, 0.456, 0.406]),
+        (verdict.recovered.std_interval, [0.229, 0.224, 0.225]),
+    ):
+        assert (interval[0] < truth).all() and (truth < interval[1]).all()
 
 
 def test_what_the_wrong_one_costs(own):
@@ -196,3 +202,10 @@ def test_what_is_said_of_the_benchmark_is_what_it_found():
         ]
         assert tuple(counts) == ORDER_TRIALS[evidence]
     assert record["re_expressed"]["right"] >= 95
+    off = [
+        one["recovered_std_off"]
+        for name in ("re_expressed", "lite0")
+        for one in record["trials"][name]
+        if "recovered_std_off" in one and one["assumed_order"] == one["order"]
+    ]
+    assert max(off) < ASSUMED_STD + 0.001

@@ -4,7 +4,7 @@ from onnx import helper
 
 from normviz.inspection.candidates import Candidate
 from normviz.inspection.photos import USUAL_MEAN, USUAL_STD, exposure, usual_covariance, views_of
-from normviz.inspection.recovered import recover
+from normviz.inspection.recovered import ASSUMED_MEAN, ASSUMED_STD, recover
 from normviz.inspection.response import measure_response
 from normviz.networks import mobilenet_v2_network
 from tests.inspection.small import convolution, network_of, normalized
@@ -90,6 +90,20 @@ def test_constants_of_a_constructed_network_come_back(order):
     assert found.candidate.std == pytest.approx(CONSTANTS[1], abs=1e-3)
     assert (found.std_interval[0] <= found.candidate.std + 1e-3).all()
     assert found.told
+
+
+def test_intervals_hold_the_scatter_and_the_assumption():
+    rng, views = np.random.default_rng(5), noise()
+    candidate = Candidate.of("x", "", *CONSTANTS, "RGB")
+    network = constructed(rng.normal(size=(24, 3, 3, 3)), views, candidate)
+    one = recover(response_of(network, views).pooled(np.ones((1, 5))), network.batch_norms[0])
+    assert np.ptp(one.mean_interval, axis=0) == pytest.approx(np.full(3, 2 * ASSUMED_MEAN))
+    ratio = one.std_interval / one.candidate.std
+    assert ratio == pytest.approx(np.outer([1 / (1 + ASSUMED_STD), 1 + ASSUMED_STD], np.ones(3)))
+    # Sets of single photos scatter more than the assumption alone.
+    weights = np.concatenate([np.ones((1, 5)), np.eye(5)])
+    many = recover(response_of(network, views).pooled(weights), network.batch_norms[0])
+    assert (np.ptp(many.mean_interval, axis=0) > np.ptp(one.mean_interval, axis=0)).all()
 
 
 def test_filters_that_see_all_colours_alike_do_not_tell_them_apart():
