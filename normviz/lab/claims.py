@@ -107,7 +107,7 @@ CLAIMS: dict[int, Claim] = {
             9,
             "Sid M",
             "Subtracting the mean makes gradients act uniformly for each channel.",
-            _NO_QUOTE,
+            "since gradients act uniformly for each channel",
             "channel_gradients",
             "First layer, first 100 steps.",
         ),

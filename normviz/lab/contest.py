@@ -43,7 +43,7 @@ class RaceSpec(Spec):
     no race can be run with.
     """
 
-    seeds: tuple[int, ...] = (0, 1, 2, 3)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     methods: tuple[str, ...] = ("raw1", "ds_mean", "ds_z", "img_z")
     norm: NormKind | None = None
     optimizer: str = "sgd"
@@ -53,7 +53,7 @@ class RaceSpec(Spec):
     train_sigma: float = 1.0
     train_shift: float = 0.0
     test_sigma: float = 1.0
-    test_shift: float = 0.0
+    test_shift: float = -2.0
     per_class: int = 60
     test_per_class: int = 40
     every: int = 10

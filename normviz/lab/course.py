@@ -202,7 +202,7 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
     names = course.spec.methods
     means = [one.mean for one in course.means(rates)]
     many = len(course.spec.seeds)
-    steps = f"After {course.spec.steps} steps"
+    steps = f"After {course.spec.steps} steps{_tested(course.spec)}"
     if len(names) == 1:
         return f"{steps} {short_title(names[0])} is right in {means[0]:.0f} % of the test images."
     place = names.index(reference)
@@ -229,6 +229,18 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
     else:
         end = ", which these seeds cannot tell from chance"
     return f"{said}: {apart}{end}."
+
+
+def _tested(spec: RaceSpec) -> str:
+    """How the light of the test differs from training's.
+
+    >>> _tested(RaceSpec(test_shift=-2.0)), _tested(RaceSpec(test_shift=0.0))
+    (', tested 2 EV darker,', '')
+    """
+    apart = spec.test_shift - spec.train_shift
+    if not apart:
+        return ""
+    return f", tested {abs(apart):g} EV {'darker' if apart < 0 else 'brighter'},"
 
 
 def _half(value: float) -> str:

@@ -69,7 +69,7 @@ def test_the_stored_race_is_on_screen_at_once(open_page):
     course = kept.course
     assert headline(page) == sentence(course, course.best(), "raw1")
     origin = page.get_by_text(f"Computed beforehand on {kept.date}")
-    assert "seeds 0 to 3. Start runs it" in origin.inner_text()
+    assert "seeds 0 to 5. Start runs it" in origin.inner_text()
     lines = curves(page)
     for at, name in enumerate(course.spec.methods):
         assert lines[short_title(name)] == pytest.approx(course.line(at, 0).mean, rel=1e-6)

@@ -154,7 +154,7 @@ def test_a_race_that_is_given_up_leaves_no_process(monkeypatch, finished):
 
 
 def test_light_of_training_and_of_test_are_apart():
-    spec = RaceSpec(train_sigma=0.7, test_sigma=0.7)
+    spec = RaceSpec(train_sigma=0.7, test_sigma=0.7, test_shift=0.0)
     usual, own = lit(PHOTO_PATCHES, 5, 0.7, 60, 40), lights(spec, 5, PHOTO_PATCHES)
     np.testing.assert_array_equal(own.train, usual.train)
     np.testing.assert_array_equal(own.test, usual.test)
@@ -189,7 +189,9 @@ def made(accuracy, loss=None) -> Course:
     """A finished race of made-up accuracies ``(M, S)`` at one learning rate."""
     accuracy = np.array(accuracy, np.float64)[:, np.newaxis]
     spec = RaceSpec(
-        seeds=tuple(range(accuracy.shape[2])), methods=tuple(NORMALIZATIONS)[: len(accuracy)]
+        seeds=tuple(range(accuracy.shape[2])),
+        methods=tuple(NORMALIZATIONS)[: len(accuracy)],
+        test_shift=0.0,
     )
     loss = np.ones_like(accuracy) if loss is None else np.array(loss, np.float64)[:, np.newaxis]
     filters = np.zeros((len(accuracy), 1, 5, 5, 3, 16))
@@ -202,6 +204,8 @@ def test_the_sentence_is_read_from_the_numbers():
     assert sentence(apart, (0, 0), "raw255") == (
         "After 200 steps 0–255 is right in 42 %, [0, 1] in 62 %: 20 ± 1 points apart over 4 seeds."
     )
+    darker = replace(apart, spec=replace(apart.spec, test_shift=-2.0))
+    assert sentence(darker, (0, 0), "raw255").startswith("After 200 steps, tested 2 EV darker, 0")
     found = apart.differences((0, 0), "raw255")[0]
     assert found.what == "raw1" and found.mean == pytest.approx(20.0) and found.finding == "more"
     assert sentence(apart, (0, 0), "raw1") == sentence(apart, (0, 0), "raw255")
