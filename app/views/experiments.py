@@ -31,6 +31,7 @@ from normviz.lab import (
     Record,
     precomputed,
     run,
+    stability,
     steadiness,
 )
 
@@ -83,9 +84,23 @@ def shown_verdict(
     experiment: Experiment, found: Mapping[str, Any], verdict: Mapping[str, Any]
 ) -> tuple[str, str]:
     """The verdict's word, and how often other seeds give it where it is of the experiment's set."""
-    if experiment.source is not None and found["source"] != experiment.source.name:
+    if not _on_its_own(experiment, found):
         return verdict["word"], ""
     return steadiness(experiment.key, verdict["claim"], verdict["word"])
+
+
+def same_elsewhere(
+    experiment: Experiment, found: Mapping[str, Any], verdict: Mapping[str, Any]
+) -> str:
+    """How many other sets of seeds give the verdict: "20 of 20", "" where none were tried."""
+    counts = stability().get(experiment.key, {}).get(verdict["claim"], {})
+    if not counts or not _on_its_own(experiment, found):
+        return ""
+    return f"{counts.get(verdict['word'], 0)} of {sum(counts.values())}"
+
+
+def _on_its_own(experiment: Experiment, found: Mapping[str, Any]) -> bool:
+    return experiment.source is None or found["source"] == experiment.source.name
 
 
 def _span(seeds: list[int]) -> str:

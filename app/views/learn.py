@@ -110,7 +110,7 @@ def _claims() -> None:
         verdicts = () if found is None else found["verdicts"]
         verdict = next((one for one in verdicts if one["claim"] == claim.number), None)
         if found is None or verdict is None:
-            rows.append([f"{claim.number}", claim.says, claim.who, "not run", ""])
+            rows.append([f"{claim.number}", claim.says, claim.who, "not run", "", ""])
             continue
         effect = verdict["effects"][0] if verdict["effects"] else None
         rows.append(
@@ -119,18 +119,20 @@ def _claims() -> None:
                 claim.says,
                 claim.who,
                 experiments.shown_verdict(EXPERIMENTS[claim.experiment], found, verdict)[0],
+                experiments.same_elsewhere(EXPERIMENTS[claim.experiment], found, verdict),
                 effect_words(effect) if effect else "",
             ]
         )
     with st.container(key="claims_table"):
-        head = ["", "claim", "who", "verdict", "first effect (95 % interval)"]
+        head = ["", "claim", "who", "verdict", "other seeds", "first effect (95 % interval)"]
         st.html(table_html(head, rows, "All claims", numbers=False))
     made = precomputed()
     st.caption(
         plain(
             f"Computed beforehand on {made.date}, or run in this session. Small networks, briefly "
             "trained, on patches of ten photos that all seeds share: what holds here need not hold "
-            "for a large network, and the steps say what each experiment cannot tell."
+            "for a large network, and the steps say what each experiment cannot tell. “Other "
+            "seeds”: how many other sets of seeds give the same verdict."
         )
     )
     st.markdown(f"The question: [Cross Validated 211436]({QUESTION}).")

@@ -7,7 +7,7 @@ from normviz.lab.experiments import EXPERIMENTS
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, SETS, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.own_images import OwnImages
-from normviz.lab.precomputed import Precomputed, precomputed, steadiness
+from normviz.lab.precomputed import Precomputed, precomputed, stability, steadiness
 from normviz.lab.workers import Workers
 
 __all__ = [
@@ -31,5 +31,6 @@ __all__ = [
     "precomputed",
     "result_of",
     "run",
+    "stability",
     "steadiness",
 ]

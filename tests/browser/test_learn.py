@@ -8,7 +8,7 @@ import pytest
 
 from app.lessons import LESSONS
 from app.views.lesson_figures import two_surfaces
-from normviz.lab import CLAIMS, precomputed, steadiness
+from normviz.lab import CLAIMS, precomputed, stability, steadiness
 from tests.browser.conftest import settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_activations import table
@@ -41,6 +41,8 @@ def test_all_steps_are_drawn_one_after_the_other(open_page):
         verdicts = results[claim.experiment]["verdicts"]
         word = next(v["word"] for v in verdicts if v["claim"] == claim.number)
         assert row[3] == steadiness(claim.experiment, claim.number, word)[0]
+        same = stability()[claim.experiment][claim.number][word]
+        assert row[4] == f"{same} of 20"
 
 
 def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):
