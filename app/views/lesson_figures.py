@@ -30,9 +30,9 @@ from normviz.figures.theme import METHOD_COLOURS
 from normviz.images import Image, image_of
 from normviz.lab import DIGITS, PHOTO_PATCHES
 from normviz.lab.experiments.signal import made_surfaces
-from normviz.lab.experiments.variance_split import split_of
 from normviz.lab.exposure import exposed, spread
 from normviz.lab.race import lit
+from normviz.lab.split import split_of_images
 from normviz.light import Light, linear_to_srgb
 from normviz.methods import METHODS
 from normviz.networks import he_initialised, mobilenet_v2
@@ -279,10 +279,10 @@ def _live_answer() -> None:
         "Each image is exposed by its own EV, drawn from N(0, σ).",
     )
     images = lit(LAB_SET, 0, sigma, 60, 1)
-    photos = split_of(images.train / 255.0, images.train_labels)
+    photos = split_of_images(images.train, images.train_labels)
     surfaces = made_surfaces(0, 80, 1)
     dark_or_bright = exposed(surfaces.train, spread(len(surfaces.train), sigma, 0, 0), 0, noise=0.0)
-    albedo = split_of(dark_or_bright / 255.0, surfaces.train_labels)
+    albedo = split_of_images(dark_or_bright, surfaces.train_labels)
     st.markdown(
         plain(
             f"Of the variance of brightness, {percent(photos.share)} is nuisance where the class "

@@ -23,7 +23,7 @@ from normviz.lab.net import small_net
 from normviz.lab.normalizations import fitted
 from normviz.lab.optimizers import SGD
 from normviz.lab.race import Lit, Schedule, lit, raced
-from normviz.lab.split import split_of
+from normviz.lab.split import split_of_images
 from normviz.lab.summary import mean_and_spread
 
 
@@ -47,8 +47,7 @@ def work(spec: VarianceSplitSpec, seed: int, source: LabelledSet) -> Iterator[Re
     schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
     points = []
     for name, sigma, images in _sets(spec, seed, source):
-        values = images.train.reshape(len(images.train), -1).astype(np.float64)
-        split = split_of(values.mean(axis=1), values.var(axis=1), images.train_labels)
+        split = split_of_images(images.train, images.train_labels)
         net = small_net(images.train.shape[1:], images.classes)
         right = {}
         for key in ("ds_z", "img_z"):
