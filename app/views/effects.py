@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def effects_table(effects: Sequence[Mapping[str, Any]], label: str) -> str:
     """Return a table of effects as their verdict's JSON has them."""
     rows = [
         [
-            effect["what"],
+            signed(effect["what"]),
             f"{value_words(effect['mean'])} {effect['unit']}",
             f"{value_words(effect['low'])} to {value_words(effect['high'])}",
             "< 0.001" if effect["p"] < 0.001 else f"{effect['p']:.3f}",
@@ -36,11 +37,21 @@ def effects_table(effects: Sequence[Mapping[str, Any]], label: str) -> str:
 
 def effect_words(effect: Mapping[str, Any]) -> str:
     """Return what is compared, its mean and the half of its interval."""
+    what = signed(effect["what"])
     if effect["high"] is None:
-        return f"{effect['what']}: not known"
+        return f"{what}: not known"
     half = (effect["high"] - effect["low"]) / 2
     unit = f" {effect['unit']}" if effect["unit"] else ""
-    return f"{effect['what']}: {value_words(effect['mean'])} ± {value_words(half)}{unit}"
+    return f"{what}: {value_words(effect['mean'])} ± {value_words(half)}{unit}"
+
+
+def signed(text: str) -> str:
+    """Write minus signs as such, and leave hyphens.
+
+    >>> signed("per-image, -3 EV")
+    'per-image, −3 EV'
+    """
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 def value_words(value: float | None) -> str:

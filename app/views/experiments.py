@@ -19,7 +19,7 @@ from app.frame import Frame
 from app.labelled import has_labels, own_images
 from app.text import plain
 from app.views import style
-from app.views.effects import effects_table
+from app.views.effects import effects_table, signed
 from normviz.errors import NormvizError
 from normviz.figures.lessons import bars, channel_shares, curves, nuisance_points, title_of
 from normviz.figures.race import rate_map
@@ -71,7 +71,7 @@ def draw(shared: Frame, experiment: Experiment) -> None:
             st.markdown(
                 f"**Claim {claim.number}** ([{plain(claim.who)}]({claim.link})):{plain(quote)} "
                 f"{plain(claim.says)}\n\n**Verdict: {plain(word)}.** "
-                f"{plain(verdict['because'])} {plain(steady)}"
+                f"{plain(signed(verdict['because']))} {plain(steady)}"
             )
             with st.container(key=f"effects_{experiment.key}_{claim.number}"):
                 st.html(
