@@ -27,8 +27,10 @@ def divergence(
 
 
 def counted(norm: BatchNorm) -> np.ndarray:
-    """Which channels count: those whose stored variance exceeds the ε that is added to it."""
-    return norm.variance > norm.epsilon
+    """Which channels count: those of finite numbers whose stored variance exceeds the ε added to
+    it."""
+    finite = np.isfinite(norm.mean) & np.isfinite(norm.variance)
+    return np.asarray(finite & (norm.variance > norm.epsilon))
 
 
 def layer_distance(

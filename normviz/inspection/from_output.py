@@ -18,7 +18,7 @@ from normviz.inspection.response import Pooled
 
 WEIGHTS = {"variety": 12.0, "sureness": 9.0, "centring": 0.5, "spread": 0.2}
 """What each kind of evidence adds to a candidate's log-likelihood: nats for a bit of variety and of
-sureness, and for a unit of the other two. Rounded, and smaller than what was fitted to networks
+sureness, and for a unit of the other two. Rounded, and of the size of what was fitted to networks
 whose truth is known, MobileNetV2 and EfficientNet-Lite0 under 8 conventions each, so that one fits
 the other too; both then have the truth among 95 % of the likelihood each time
 (benchmarks/inspection_weights.py). Agreement between a photo and its mirror image got a large
@@ -83,11 +83,14 @@ def likelihood(terms: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def terms_of(
-    answers: Answers, pooled: Pooled | None, candidate: Candidate, weights: np.ndarray
+    answers: Answers | None, pooled: Pooled | None, candidate: Candidate, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return the evidence for a candidate by kind, for each of ``weights (D, N)``, the larger the
-    better; that of the first filters is missing where they are not known (``pooled``)."""
-    found = {"variety": answers.variety(weights), "sureness": -answers.entropy(weights)}
+    better; that of answers is missing where the output is none, and that of the first filters where
+    they are not known (``pooled``)."""
+    found = {}
+    if answers is not None:
+        found = {"variety": answers.variety(weights), "sureness": -answers.entropy(weights)}
     if pooled is not None:
         found |= first_filters(pooled, candidate)
     return found

@@ -24,6 +24,13 @@ class InGraph:
     steps: tuple[str, ...]
 
     @property
+    def invertible(self) -> bool:
+        """Whether each channel goes on in finite numbers that differ from 0."""
+        return bool(
+            np.isfinite(self.gain).all() and np.isfinite(self.bias).all() and (self.gain != 0).all()
+        )
+
+    @property
     def changes(self) -> bool:
         return self.turned or bool((self.gain != 1).any() or (self.bias != 0).any())
 
@@ -35,6 +42,11 @@ class InGraph:
         """
         if not self.changes:
             return "The graph changes nothing before its first layer."
+        if not self.invertible:
+            return (
+                "The graph itself multiplies a channel by 0 or by what is no number "
+                f"({', '.join(self.steps)}): nothing of it arrives."
+            )
         parts = []
         if (self.gain != 1).any() or (self.bias != 0).any():
             mean, std = 0.0 - self.bias / self.gain, 1 / self.gain

@@ -23,10 +23,17 @@ from normviz.networks.network import Network
 from normviz.networks.view import centre_view
 
 MOST_PHOTOS = 64
+
+FLAT = 0.01
+"""An image whose std is below this, in fractions of the range, has no contrast."""
+
 DRAWS = 200
 RECOVERED_DRAWS = 60
 TURNED = 8
 """So many of the best are fed in the other order of channels too, where only answers tell."""
+
+EVEN = 0.55
+"""Up to this share for BGR the two orders are as good as even: then RGB is assumed."""
 
 CREDIBLE = 0.95
 """Without batch normalizations, candidates that share this much of the likelihood are left."""
@@ -85,6 +92,10 @@ def views_for(network: Network, images: Sequence[Image], usual: bool = True) -> 
         if entry.channels == 1:
             fractions = fractions.mean(axis=2, keepdims=True)
         found.append(fractions)
+    if max(float(one.std()) for one in found) < FLAT:
+        raise ParameterError(
+            "The images are of one brightness each; an inspection needs natural photos, about 16."
+        )
     return views_of(found, usual)
 
 
@@ -132,7 +143,8 @@ class _Inspection:
         self.costs, self.seed = costs, seed
         self.weights = draws(len(views), DRAWS, seed)
         self.families = self._possible()
-        self.norms = network.batch_norms
+        # One that stores nothing usable is as none.
+        self.norms = tuple(norm for norm in network.batch_norms if counted(norm).any())
         self.pooled: dict[str, Pooled] = {}
         self.recovered: dict[str, Recovered] = {}
         self.fits: dict[str, float] = {}
@@ -282,6 +294,12 @@ class _Inspection:
 
     def verdict(self) -> Verdict:
         scores = self._scores()
+        if not np.isfinite(scores[:, 0]).any():
+            raise ParameterError(
+                f"{self.network.name}: nothing tells what it expects. It stores no batch "
+                "normalization that can be used, its output is no row of classes, and its first "
+                "layer is no plain convolution."
+            )
         support = self._support(scores)
         leader, order_support = self._ordered(scores, support)
         best = self.families[leader]
@@ -296,9 +314,10 @@ class _Inspection:
         if best.head.order != "grey" and order_support >= TOLD_APART and certain:
             order = best.head.order
         left = self._left(leader, scores, support)
+        rank = support if self.first is None else scores[:, 0]
         rivals = tuple(
             self.families[i].key
-            for i in np.argsort(-scores[:, 0], kind="stable")
+            for i in np.argsort(-rank, kind="stable")
             if self.families[i] is not best
             and self.families[i] is not twin
             and order in (None, self.families[i].head.order)
@@ -320,7 +339,7 @@ class _Inspection:
             candidate=best.head,
             key=best.key,
             titles=best.titles,
-            support=float(together),
+            support=float(support[leader]),
             order=order,
             order_support=order_support,
             published=self.published,
@@ -329,6 +348,15 @@ class _Inspection:
             in_graph=in_graph(self.network.graph, entry),
             left_out=int((~counted(self.norms[0])).sum()) if self.norms else 0,
             rows=rows,
+            spoke=tuple(
+                name
+                for name, known in (
+                    ("answers", self._any_answers()),
+                    ("first filters", bool(self.pooled)),
+                )
+                if known
+            ),
+            filters=int(counted(self.norms[0]).sum()) if self.norms else 0,
         )
 
     def _answers(self, family: Family) -> Answers | None:
@@ -341,15 +369,18 @@ class _Inspection:
     def _scores(self) -> np.ndarray:
         """What is ranked by, a row a family, the larger the better ``(families, 1 + draws)``."""
         if self.first is not None:
-            return -self.first
+            return -np.nan_to_num(self.first, nan=np.inf)
         found = []
         for family in self.families:
             answers, pooled = self._answers(family), self.pooled.get(family.head.order)
             lost = np.full(len(self.weights), -np.inf)
-            if answers is not None:
+            if answers is not None or (pooled is not None and not self._any_answers()):
                 lost = likelihood(terms_of(answers, pooled, family.head, self.weights))
             found.append(lost)
         return np.stack(found)
+
+    def _any_answers(self) -> bool:
+        return any(through.answers is not None for through in self.through.values())
 
     def _support(self, scores: np.ndarray) -> np.ndarray:
         """The share of draws in which a family ranks first among those of its order; without batch
@@ -380,7 +411,9 @@ class _Inspection:
         places = list(range(len(self.families)))
         if not self.published:
             places = [i for i in places if self.families[i].head.key == "recovered"]
-        leader = max(places, key=lambda i: scores[i, 0])
+        # Without batch normalizations by its mean share of the likelihood, which is what is shown.
+        rank = support if self.first is None else scores[:, 0]
+        leader = max(places, key=lambda i: rank[i])
         own = self.families[leader].head.order
         others = [i for i in places if self.families[i].head.order not in (own, "grey")]
         if own == "grey" or not others:
@@ -390,7 +423,10 @@ class _Inspection:
         if self.first is None and twin is not None:
             other = self.families.index(twin)
             both = support[leader] + support[other]
-            return leader, float(support[leader] / both) if both else 0.5
+            share = float(support[leader] / both) if both else 0.5
+            if own == "BGR" and share < EVEN:
+                return other, 1 - share
+            return leader, share
         other = max(others, key=lambda i: scores[i, 0])
         odds = self._order_odds(leader, other, scores)
         share = 1 / (1 + np.exp(-odds))
@@ -405,7 +441,7 @@ class _Inspection:
             answers = _log_odds(two.entropy(self.weights) - one.entropy(self.weights), MOST_ODDS)
         if not self.views.coloured:
             return answers
-        if ours not in self.fits:
+        if ours not in self.fits or not self.recovered[ours].told:
             return _log_odds(scores[leader] - scores[other], MOST_FIRST) + answers
         fit = np.log((self.fits[theirs] + ORDER_FLOOR) / (self.fits[ours] + ORDER_FLOOR))
         return float(np.clip(ORDER_FIT * fit, -ORDER_MOST, ORDER_MOST) + ORDER_ANSWERS * answers)
@@ -413,7 +449,8 @@ class _Inspection:
     def _rows(self, scores: np.ndarray, support: np.ndarray, best: Family) -> tuple[Row, ...]:
         own = self.through.get(best.key)
         rows = []
-        for index in np.argsort(-scores[:, 0], kind="stable"):
+        rank = support if self.first is None else scores[:, 0]
+        for index in np.argsort(-rank, kind="stable"):
             rows.append(self._row(int(index), scores, float(support[index]), own))
         return tuple(rows)
 

@@ -13,6 +13,13 @@ from normviz.inspection.recovered import Recovered
 from normviz.methods.code import constants_code
 
 SURE = 0.95
+
+FITS, POOR = 0.03, 0.3
+"""Distances up to which the best candidate fits well, and beyond which none does: MobileNetV2 has
+0.002 under its own constants, EfficientNet-Lite0 0.01."""
+
+FEW_PHOTOS, FEW_FILTERS = 4, 6
+"""Fewer than so many cannot make a verdict sure, whatever their bootstrap says."""
 TOLD_APART = 0.9
 
 ORDER_TRIALS = {"first layer": (120, 99, 98), "output": (40, 2, 2)}
@@ -57,6 +64,11 @@ class Row:
     top5: tuple[tuple[tuple[str, float], ...], ...] = ()
 
     @property
+    def asked(self) -> bool:
+        """Whether it was fed at all: without batch normalization not every turned one is."""
+        return self.distance is not None or self.score is not None
+
+    @property
     def title(self) -> str:
         """The first title, the order of channels behind it."""
         return f"{self.titles[0]}, fed as {self.order}"
@@ -69,7 +81,9 @@ class Verdict:
     ``evidence`` is "first layer" (exact for any constants), "normalization" (the first one behind
     a bend) or "output" (weaker). ``order`` is None where RGB and BGR cannot be told apart;
     ``order_support`` is the evidence for the better one, 0.5…1. ``candidate`` is how to feed it.
-    ``rivals`` are keys of families that the photos do not rule out.
+    ``rivals`` are keys of families that the photos do not rule out. ``spoke`` names the evidence
+    where no batch normalization is stored: "answers", "first filters"; ``filters`` is how many of
+    the first normalization counted.
     """
 
     model: str
@@ -91,6 +105,8 @@ class Verdict:
     in_graph: InGraph
     left_out: int
     rows: tuple[Row, ...]
+    spoke: tuple[str, ...] = ()
+    filters: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -100,12 +116,22 @@ class Verdict:
 
     @property
     def confidence(self) -> str:
-        """In words, from the support and from the kind of evidence."""
+        """In words, from the kind of evidence, how well the best fits, and the support."""
+        if self.only_one:
+            return "high"
         if self.evidence == "output":
-            return "weak" if self.support < SURE else "fair"
-        if not self.published:
-            return "fair"
-        return "high" if self.support >= SURE else "fair" if self.support >= 0.6 else "low"
+            return "weak"
+        distance = self.row.distance
+        if distance is None or not distance <= POOR or self.support < 0.6:
+            return "low"
+        few = self.photos < FEW_PHOTOS or self.filters < FEW_FILTERS
+        sure = self.published and distance <= FITS and self.support >= SURE and not few
+        return "high" if sure else "fair"
+
+    @property
+    def only_one(self) -> bool:
+        """Whether the type of the input leaves one family of constants."""
+        return len({row.key.removesuffix("_bgr") for row in self.rows}) == 1
 
     def code(self, target: str = "numpy") -> str:
         """Return code that feeds the network right, from 8-bit RGB pixels (OpenCV: from BGR).
@@ -150,22 +176,32 @@ class Verdict:
         )
 
     def _how_sure(self) -> str:
+        if self.only_one:
+            return "Confidence: high, for its input takes whole numbers 0 to 255 and nothing else."
         what = {
             "first layer": "the stored statistics of the first batch normalization",
             "normalization": "the stored statistics of the first batch normalization",
-            "output": "its answers and first filters alone, which is weaker evidence: no batch "
+            "output": f"its {' and '.join(self.spoke)} alone, which is weaker evidence: no batch "
             "normalization is stored apart",
         }[self.evidence]
         among = "" if self.candidate.order == "grey" else f" of the {self.candidate.order} ones"
         share = f"it ranks first{among} in {self.support:.0%} of redrawn sets of the {self.photos} "
-        share += "photos"
+        share += "photos" if self.photos > 1 else "photo"
         if self.evidence == "output":
-            share = f"it has {self.support:.0%} of the likelihood, all candidates being as likely"
-            share += " before"
+            share = f"of the likelihood it has {self.support:.0%}, if all candidates were equally"
+            share += " likely before"
         named = [row for row in self.rows if row.key in self.rivals]
         rivals = "; ".join(row.title for row in named[:3])
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        if named and self.evidence == "output":
+            more += f", together {sum(row.support for row in named):.0%}"
         left = f" Not ruled out: {rivals}{more}." if named else ""
+        distance = self.row.distance
+        if distance is not None and not distance <= POOR:
+            left += (
+                f" Its distance of {distance:.3g} is large: no candidate fits, or the photos are "
+                "unlike any that it was trained on."
+            )
         return f"Confidence: {self.confidence}, from {what}; {share}.{left}"
 
     def _order_words(self) -> str:
@@ -182,8 +218,8 @@ class Verdict:
             return f"{said} photos)."
         trials, told, right = ORDER_TRIALS[self.evidence]
         return (
-            f"{said} photos). Of {trials} networks written anew for the benchmark one of the two "
-            f"was said of {told}, rightly of {right}."
+            f"{said} photos). Of {trials} networks written anew for the benchmark, with 16 photos "
+            f"each, one of the two was said of {told}, rightly of {right}."
         )
 
     def _costs(self) -> list[str]:
@@ -201,6 +237,7 @@ class Verdict:
                 if row.key.removesuffix("_bgr") == key
                 and row.order == self.candidate.order
                 and row.key != self.key
+                and row.key not in self.rivals
             ]
             if not match:
                 continue
@@ -234,11 +271,11 @@ class Verdict:
                 "key": self.key,
                 "titles": list(self.titles),
                 "published": self.published,
-                "mean": self.candidate.mean.tolist(),
-                "std": self.candidate.std.tolist(),
-                "gain": self.candidate.gain.tolist(),
-                "bias": self.candidate.bias.tolist(),
-                "fed": list(self.candidate.range),
+                "mean": _numbers(self.candidate.mean),
+                "std": _numbers(self.candidate.std),
+                "gain": _numbers(self.candidate.gain),
+                "bias": _numbers(self.candidate.bias),
+                "fed": _numbers(self.candidate.range),
                 "value_range": self.candidate.value_range,
                 "support": self.support,
                 "confidence": self.confidence,
@@ -250,21 +287,23 @@ class Verdict:
             "recovered": None
             if self.recovered is None
             else {
-                "mean": self.recovered.candidate.mean.tolist(),
-                "mean_interval": self.recovered.mean_interval.tolist(),
-                "std": self.recovered.candidate.std.tolist(),
-                "std_interval": self.recovered.std_interval.tolist(),
+                "mean": _numbers(self.recovered.candidate.mean),
+                "mean_interval": [_numbers(end) for end in self.recovered.mean_interval],
+                "std": _numbers(self.recovered.candidate.std),
+                "std_interval": [_numbers(end) for end in self.recovered.std_interval],
                 "condition": _finite(self.recovered.condition),
+                "felt": _finite(self.recovered.felt),
                 "told": self.recovered.told,
             },
             "in_graph": {
                 "changes": self.in_graph.changes,
-                "gain": self.in_graph.gain.tolist(),
-                "bias": self.in_graph.bias.tolist(),
+                "gain": _numbers(self.in_graph.gain),
+                "bias": _numbers(self.in_graph.bias),
                 "turned": self.in_graph.turned,
                 "steps": list(self.in_graph.steps),
             },
             "channels_left_out": self.left_out,
+            "spoke": list(self.spoke),
             "candidates": [_row(row) for row in self.rows],
             "words": self.words(),
             "code": {target: self.code(target) for target in ("numpy", "torchvision", "opencv")},
@@ -276,10 +315,10 @@ def _row(row: Row) -> dict[str, Any]:
         "key": row.key,
         "titles": list(row.titles),
         "order": row.order,
-        "mean": list(row.mean),
-        "std": list(row.std),
-        "fed": list(row.fed),
-        "support": row.support,
+        "mean": _numbers(row.mean),
+        "std": _numbers(row.std),
+        "fed": _numbers(row.fed),
+        "support": row.support if row.asked else None,
         "distance": _finite(row.distance),
         "interval": None if row.interval is None else [_finite(end) for end in row.interval],
         "score": _finite(row.score),
@@ -294,6 +333,10 @@ def _row(row: Row) -> dict[str, Any]:
         "accuracy": row.accuracy,
         "top5": [[list(entry) for entry in photo] for photo in row.top5],
     }
+
+
+def _numbers(values: Any) -> list[float | None]:
+    return [_finite(float(value)) for value in values]
 
 
 def _finite(value: float | None) -> float | None:
