@@ -27,6 +27,7 @@ from normviz.lab.labelled import PHOTO_PATCHES
 from normviz.lab.net import small_net
 from normviz.lab.normalizations import fitted
 from normviz.lab.optimizers import SGD
+from normviz.lab.precomputed import made_with
 from normviz.lab.training import trained
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -51,6 +52,7 @@ def main() -> None:
         "null_called_different": different,
         "null_significant": significant,
         "effect_found": effect,
+        **made_with(),
     }
     print(record)
     (RESULTS / "planted.json").write_text(json.dumps(record, indent=1) + "\n")

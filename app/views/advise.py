@@ -66,6 +66,7 @@ def _body(shared: Frame) -> None:
         )
         _draw(st.empty(), shown, None)
         return
+    head.markdown(f"#### {plain(Advice(brightness).headline)}")
     place = st.container()
     advice = _race(loaded, own, brightness, place)
     _draw(head, advice, loaded)

@@ -26,6 +26,7 @@ from normviz.figures.race import rate_map
 from normviz.lab import (
     CLAIMS,
     EXPERIMENTS,
+    OTHER_SEEDS,
     Experiment,
     OwnImages,
     Record,
@@ -77,7 +78,8 @@ def draw(shared: Frame, experiment: Experiment) -> None:
                 st.html(
                     effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
                 )
-        st.caption(plain(f"Limits: {experiment.limits}"))
+        limits = [experiment.limits, *(CLAIMS[v["claim"]].limits for v in found["verdicts"])]
+        st.caption(plain(f"Limits: {' '.join(dict.fromkeys(limits))}"))
 
 
 def shown_verdict(
@@ -100,7 +102,9 @@ def same_elsewhere(
 
 
 def _on_its_own(experiment: Experiment, found: Mapping[str, Any]) -> bool:
-    return experiment.source is None or found["source"] == experiment.source.name
+    """Whether a result is of the experiment's own images, and of seeds that are no others'."""
+    own = experiment.source is None or found["source"] == experiment.source.name
+    return own and max(found["spec"]["seeds"]) < OTHER_SEEDS
 
 
 def _span(seeds: list[int]) -> str:
@@ -169,7 +173,7 @@ def _run(
     found = known(key)
     if found is not None:
         return found
-    began, drawn, done = time.monotonic(), 0.0, 0
+    began, drawn, done, pictures = time.monotonic(), 0.0, 0, 0
     lines: dict[str, list[tuple[int, float]]] = {}
     try:
         with closing(run(experiment, spec, own)) as records:
@@ -180,8 +184,8 @@ def _run(
                 _grow(lines, record, spec.seeds[0])
                 passed = time.monotonic() - began
                 if passed - drawn > _REDRAWN:
-                    drawn = passed
-                    _draw_running(place, lines, done, len(spec.seeds), passed)
+                    drawn, pictures = passed, pictures + 1
+                    _draw_running(place, lines, done, len(spec.seeds), passed, pictures)
     except NormvizError as error:
         place.warning(plain(str(error)))
     return None
@@ -193,13 +197,20 @@ def _grow(lines: dict[str, list[tuple[int, float]]], record: Record, seed: int) 
         return
     values = record.values
     losses = [loss for loss in values["losses"] if loss is not None]
-    about = [str(values[name]) for name in values if name not in ("rates", "step", "losses")]
+    about = [
+        title_of(str(values[name])) for name in values if name not in ("rates", "step", "losses")
+    ]
     if losses:
         lines.setdefault(", ".join(about), []).append((values["step"], min(losses)))
 
 
 def _draw_running(
-    place: Any, lines: Mapping[str, list[tuple[int, float]]], done: int, total: int, passed: float
+    place: Any,
+    lines: Mapping[str, list[tuple[int, float]]],
+    done: int,
+    total: int,
+    passed: float,
+    number: int,
 ) -> None:
     with place.container():
         st.progress(
@@ -216,6 +227,8 @@ def _draw_running(
             st.plotly_chart(
                 curves(steps, table, "step", "training loss, first seed (nats)", dark=style.dark()),
                 theme=None,
+                # The same picture may come twice, which two elements of one run may not.
+                key=f"running_{number}",
                 config={"staticPlot": True},
             )
 

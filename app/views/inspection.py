@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -29,6 +29,9 @@ BARS = 14
 
 # A bar that comes and goes at once only disturbs.
 _BAR_AFTER = 0.4
+
+# The first guesses of so many candidates are shown.
+_GUESSES = 10
 
 PHOTO_SETS = {"samples": f"{PHOTOS} sample photos", "loaded": "The loaded images"}
 CODE = {
@@ -170,15 +173,20 @@ def _evidence(verdict: Verdict) -> None:
             )
 
 
+_SPEAKS = {
+    "answers": "its answers, which should be sure of each photo and differ between photos",
+    "first filters": "its first filters, whose mean answers should not depend on how much of a "
+    "plain area each sees (a batch normalization leaves that behind when it is folded away)",
+}
+
+
 def _measure_words(verdict: Verdict) -> str:
     if verdict.evidence == "output":
         return (
-            "No batch normalization is stored apart in this network, so there are only its "
-            "answers, which should be sure of each photo and differ between photos, and its first "
-            "filters, whose mean answers should not depend on how much of a plain area each sees "
-            "(that is what a batch normalization leaves behind when it is folded away). Lines: "
-            f"95 % over redrawn sets of the {verdict.photos} photos. This is weaker evidence: "
-            "several candidates are left as a rule."
+            "No batch normalization is stored apart in this network. What speaks: "
+            + "; ".join(_SPEAKS[one] for one in verdict.spoke)
+            + f". Lines: 95 % over redrawn sets of the {verdict.photos} photos. This is weaker "
+            "evidence: several candidates are left as a rule."
         )
     return (
         "Symmetric Kullback–Leibler divergence between what arrives at the first batch "
@@ -206,47 +214,55 @@ def _feeding(verdict: Verdict) -> None:
 def _table(verdict: Verdict) -> None:
     st.subheader("All candidates", anchor=False)
     by_share = verdict.evidence == "output"
-    measure = "log-likelihood (nats)" if by_share else "distance"
-    head = ["fed as", measure, "95 % interval", "likelihood" if by_share else "first in"]
-    head += ["all layers", "entropy", "sure of", "same class", "mirrored"]
-    if any(row.accuracy is not None for row in verdict.rows):
-        head.append("accuracy")
-    rows = []
-    for row in verdict.rows:
-        shown = _percent if by_share else _cell
-        interval = "–" if row.interval is None else " to ".join(map(shown, row.interval))
-        cells = [
-            _cell(row.score if by_share else row.distance),
-            interval,
-            f"{row.support:.0%}",
-            _cell(row.deep),
-            "–" if row.entropy is None else f"{row.entropy:.2f} bits",
-            _percent(row.most_probable),
-            _percent(row.agreement),
-            _percent(row.mirror_agreement),
-        ]
-        if len(head) > 9:
-            cells.append(_percent(row.accuracy))
-        rows.append([row.title, *cells])
+    columns: dict[str, Callable[[Row], str]] = {
+        "log-likelihood (nats)" if by_share else "distance": lambda row: _cell(
+            row.score if by_share else row.distance
+        ),
+        "likelihood": lambda row: f"{row.support:.0%}" if row.asked else "–",
+        "95 % interval": lambda row: (
+            "–"
+            if row.interval is None
+            else " to ".join(map(_percent if by_share else _cell, row.interval))
+        ),
+        "first in": lambda row: f"{row.support:.0%}",
+        "all layers": lambda row: _cell(row.deep),
+        "entropy": lambda row: "–" if row.entropy is None else f"{row.entropy:.2f} bits",
+        "sure of": lambda row: _percent(row.most_probable),
+        "same class": lambda row: _percent(row.agreement),
+        "mirrored": lambda row: _percent(row.mirror_agreement),
+        "accuracy": lambda row: _percent(row.accuracy),
+    }
+    for unused in ("first in",) if by_share else ("likelihood",):
+        del columns[unused]
+    # A column without a number says nothing.
+    columns = {
+        name: cell
+        for name, cell in columns.items()
+        if any(cell(row) != "–" for row in verdict.rows)
+    }
+    rows = [[row.title, *(cell(row) for cell in columns.values())] for row in verdict.rows]
     with st.container(key="candidates_table"):
-        st.html(table_html(head, rows, "All candidates"))
-    first = "“First in”: share of redrawn sets of the photos in which it ranks first of its order."
-    if by_share:
-        first = (
-            "“Likelihood”: its share, all candidates being as likely before, with the interval "
-            "over redrawn sets of the photos."
-        )
-    st.caption(
-        f"{first} “All layers”: "
-        "median distance over all batch normalizations. “Sure of”: mean probability of the first "
-        "class. “Same class”: share of photos with the first class that the verdict gives. "
-        "“Mirrored”: how alike the answers to a photo and its mirror image are. Only the nearest "
-        "and the usual candidates were run through the whole network."
+        st.html(table_html(["fed as", *columns], rows, "All candidates"))
+    words = {
+        "likelihood": "its share, all candidates being as likely before, with the interval over "
+        "redrawn sets of the photos.",
+        "first in": "share of redrawn sets of the photos in which it ranks first of its order.",
+        "all layers": "median distance over all batch normalizations.",
+        "sure of": "mean probability of the first class.",
+        "same class": "share of photos with the first class that the verdict gives.",
+        "mirrored": "how alike the answers to a photo and its mirror image are.",
+    }
+    said = [f"“{name.capitalize()}”: {text}" for name, text in words.items() if name in columns]
+    asked = (
+        "Of candidates fed as BGR only the likeliest were asked."
+        if by_share
+        else "Only the nearest and the usual candidates were run through the whole network."
     )
+    st.caption(" ".join([*said, asked]))
 
 
 def _guesses(verdict: Verdict, titles: Sequence[str]) -> None:
-    rows: list[Row] = [row for row in verdict.rows if row.top5]
+    rows: list[Row] = [row for row in verdict.rows if row.top5][:_GUESSES]
     if not rows:
         return
     st.subheader("First guesses under each", anchor=False)

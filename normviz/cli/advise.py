@@ -62,6 +62,8 @@ def run(asked: argparse.Namespace) -> int:
     if asked.out is not None:
         refuse_no_place(asked.out)
     photos = read(one_or_list(asked.source))
+    for note in photos.notes:
+        say(note)
     step = max(1, -(-len(photos) // MOST))
     measured = some(photos, range(0, len(photos), step)) if step > 1 else photos
     parts = parts_asked(measured)

@@ -147,7 +147,7 @@ def text(verdict: Verdict) -> str:
     for row in verdict.rows:
         cells = (
             _cell(row.score if measure == "nats" else row.distance),
-            f"{row.support:.0%}",
+            f"{row.support:.0%}" if row.asked else "–",
             _cell(row.deep),
             _cell(row.entropy),
             "–" if row.agreement is None else f"{row.agreement:.0%}",

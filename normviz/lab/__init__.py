@@ -7,7 +7,7 @@ from normviz.lab.experiments import EXPERIMENTS
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, SETS, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.own_images import OwnImages
-from normviz.lab.precomputed import Precomputed, precomputed, stability, steadiness
+from normviz.lab.precomputed import OTHER_SEEDS, Precomputed, precomputed, stability, steadiness
 from normviz.lab.workers import Workers
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "DIGITS",
     "EXPERIMENTS",
     "NORMALIZATIONS",
+    "OTHER_SEEDS",
     "PHOTO_PATCHES",
     "SETS",
     "Claim",

@@ -304,13 +304,13 @@ class Advice:
                 continue
             own, other = found[key, "own"], found[key, "other"]
             parts = [
-                f"{'gains' if one.finding == 'more' else 'costs'} {_points(one)} {where}"
+                f"{'gain' if one.finding == 'more' else 'loss'} of {_points(one)} {where}"
                 for one, where in ((own, "in the images' light"), (other, "in other light"))
                 if one.finding in ("more", "less")
             ]
             if parts:
                 title = NORMALIZATIONS[key].title
-                said.append(f"{title}: {' and '.join(parts)}, against the dataset's mean and std.")
+                said.append(f"{title}: {', '.join(parts)}, against the dataset's mean and std.")
         return said
 
     @classmethod
@@ -365,9 +365,10 @@ class Advice:
 
 
 _UNLABELLED = (
-    "Much between images can be light that changes (then each image's own mean and std remove a "
-    "nuisance) or things that are dark and bright by nature (then they remove what counts). With "
-    "labels, a folder a class and 10 images in each, a short training race can tell."
+    "There are no labels here, or one class alone. Much between images can be light that changes "
+    "(then each image's own mean and std remove a nuisance) or things that are dark and bright by "
+    "nature (then they remove what counts). With labels, a folder a class and 10 images in each, a "
+    "short training race can tell."
 )
 
 _ENOUGH = (

@@ -85,7 +85,7 @@ class OwnImages:
         if (linear == linear[0]).all():
             raise ParameterError(
                 f"All {len(linear)} images are the same; nothing can be learned from them. The lab "
-                "needs images that differ."
+                "needs images that differ, 10 or more in each of two classes or more."
             )
         classes = tuple(sorted(set(names)))
         place_of = {name: number for number, name in enumerate(classes)}
@@ -94,7 +94,7 @@ class OwnImages:
         if counts.max() > 3 * counts.min():
             notes.append(
                 f"Classes have from {counts.min()} to {_images(int(counts.max()))}; the smaller "
-                "ones are learned less."
+                "ones are learned less, and equal numbers would tell more."
             )
         digest = hashlib.blake2b(linear.tobytes() + numbers.tobytes(), digest_size=16).hexdigest()
         return cls(linear, numbers, classes, tuple(notes), digest)

@@ -16,11 +16,8 @@ from collections import Counter
 
 from normviz.lab.experiment import Experiment, result_of
 from normviz.lab.experiments import EXPERIMENTS
-from normviz.lab.precomputed import STABILITY, stability
+from normviz.lab.precomputed import OTHER_SEEDS, STABILITY, made_with, stability
 from normviz.lab.workers import Workers
-
-FIRST = 1000
-"""The first seed of the first set; the experiments' own are below."""
 
 
 def main() -> None:
@@ -33,7 +30,12 @@ def main() -> None:
     with Workers(asked.workers) as workers:
         for key in asked.only or EXPERIMENTS:
             found[key] = counted(EXPERIMENTS[key], asked.sets, workers)
-            text = {key: found[key] for key in EXPERIMENTS if key in found}
+            text = {
+                **made_with(),
+                "sets": asked.sets,
+                "first_seed": OTHER_SEEDS,
+                "verdicts": {key: found[key] for key in EXPERIMENTS if key in found},
+            }
             STABILITY.write_text(json.dumps(text, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -44,7 +46,7 @@ def counted(
     size = len(experiment.spec.seeds)
     counts: dict[int, Counter[str]] = {claim: Counter() for claim in experiment.claims}
     for number in range(sets):
-        first = FIRST + number * size
+        first = OTHER_SEEDS + number * size
         spec = dataclasses.replace(experiment.spec, seeds=tuple(range(first, first + size)))
         for verdict in result_of(experiment, spec, workers=workers).verdicts:
             counts[verdict.claim][verdict.word] += 1

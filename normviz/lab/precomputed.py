@@ -22,6 +22,9 @@ from normviz.version import VERSION
 FILE = Path(__file__).with_name("results.json")
 STABILITY = Path(__file__).with_name("stability.json")
 
+OTHER_SEEDS = 1000
+"""Seeds from here on are those of the sets that stability is counted on."""
+
 STABLE = 0.9
 """A verdict that fewer than this share of other sets of seeds give is one of mixed evidence."""
 
@@ -62,7 +65,7 @@ def stability() -> dict[str, dict[int, dict[str, int]]]:
     """Return for each experiment and claim how many disjoint sets of seeds gave which verdict."""
     if not STABILITY.exists():
         return {}
-    record = json.loads(STABILITY.read_text(encoding="utf-8"))
+    record = json.loads(STABILITY.read_text(encoding="utf-8"))["verdicts"]
     return {
         key: {int(claim): words for claim, words in claims.items()}
         for key, claims in record.items()

@@ -12,6 +12,9 @@ from normviz.statistics import Row
 
 DRAWS = 20_000
 
+NOTHING = 1e-12
+"""Variances of fractions below this are rounding."""
+
 
 @dataclass(frozen=True)
 class Split:
@@ -51,7 +54,7 @@ def split_of(means: np.ndarray, variances: np.ndarray, classes: np.ndarray) -> S
     nuisance = float(((means - of_class[places]) ** 2).mean())
     signal = float(((of_class[places] - means.mean()) ** 2).mean())
     total = inside + nuisance + signal
-    if total == 0:
+    if total < NOTHING:
         return Split(0.0, 0.0, 0.0)
     return Split(inside / total, nuisance / total, signal / total)
 
@@ -79,7 +82,7 @@ def explained(means: np.ndarray, classes: np.ndarray) -> float:
     between = float(((of_class[places] - means.mean()) ** 2).sum())
     inside = float(((means - of_class[places]) ** 2).sum()) / (len(means) - number)
     total = float(((means - means.mean()) ** 2).sum())
-    if total == 0:
+    if total < NOTHING * len(means):
         return 0.0
     return max(0.0, (between - (number - 1) * inside) / (total + inside))
 
@@ -98,8 +101,8 @@ def explained_interval(
     many, number = len(means), len(of_class)
     inside = float(((means - of_class[places]) ** 2).sum())
     between = float(((of_class[places] - means.mean()) ** 2).sum())
-    if many <= number or inside == 0:
-        return (0.0, 1.0) if between == 0 or many <= number else (1.0, 1.0)
+    if many <= number or inside < NOTHING * many:
+        return (0.0, 1.0) if between < NOTHING * many or many <= number else (1.0, 1.0)
     freedom = number - 1
     found = between / freedom / (inside / (many - number))
     random = np.random.default_rng(seed)

@@ -76,8 +76,8 @@ def test_effects_are_paired_and_corrected_over_all():
 
 def test_other_methods_are_named_where_they_differ():
     said = planted(lcn=(6, 0), raw1=(-8, -8)).words()
-    assert any(one.startswith("Local contrast: gains ") for one in said)
-    assert any(one.startswith("Levels ÷ 255: costs ") and "other light" in one for one in said)
+    assert any(one.startswith("Local contrast: gain of ") for one in said)
+    assert any(one.startswith("Levels ÷ 255: loss of ") and "other light" in one for one in said)
     assert not any(one.startswith("Own mean subtracted") for one in said)
 
 

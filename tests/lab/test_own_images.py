@@ -31,7 +31,8 @@ def test_own_images_are_bounded_and_say_so():
         "1 image without a label was left out.",
         "1 class with fewer than 10 images was left out.",
         "Of 210 images of 'many', 200 were taken.",
-        "Classes have from 30 to 200 images; the smaller ones are learned less.",
+        "Classes have from 30 to 200 images; the smaller ones are learned less, "
+        "and equal numbers would tell more.",
     )
     split = own.draw(0, 500, 500)
     assert (len(split.train), len(split.test)) == (138, 92)
