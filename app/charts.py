@@ -7,6 +7,9 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+STOPS = "“Stop” at the top right ends it"
+"""How long work in a part of a page is cancelled: widgets of the same part wait for its end."""
+
 
 def draw(figure: go.Figure, key: str, alt: str, **more: Any) -> Any:
     """Draw a figure without Plotly's tool bar; ``alt`` is what a screen reader says of it."""

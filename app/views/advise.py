@@ -133,7 +133,7 @@ def _run(key: Any, own: OwnImages, brightness: Any, spec: AdviceSpec, place: Any
                     drawn = passed
                     bar.progress(
                         done / total,
-                        text=f"{done} of {total} runs, {passed:.0f} s; any change stops it",
+                        text=f"{done} of {total} runs, {passed:.0f} s; {charts.STOPS}",
                     )
     except NormvizError as error:
         bar.warning(plain(str(error)))

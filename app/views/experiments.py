@@ -215,7 +215,7 @@ def _draw_running(
     with place.container():
         st.progress(
             done / total,
-            text=f"{done} of {total} seeds, {passed:.0f} s; any change on this page stops it",
+            text=f"{done} of {total} seeds, {passed:.0f} s; {charts.STOPS}",
         )
         recent = dict(list(lines.items())[-4:])
         if recent:

@@ -130,8 +130,8 @@ def _verdict(chosen: Chosen, images: Sequence[Image], labels, usual: bool, head)
         elif time.monotonic() - began > _BAR_AFTER:
             head.progress(
                 record.done / record.total,
-                text=f"{record.stage.capitalize()}: {record.done} of {record.total} runs; any "
-                "change stops it",
+                text=f"{record.stage.capitalize()}: {record.done} of {record.total} runs; "
+                f"{charts.STOPS}",
             )
     assert isinstance(found, Verdict)
     return remembered(key, lambda: found)

@@ -24,6 +24,7 @@ from app.cached import (
     second_look,
     together,
 )
+from app.charts import STOPS
 from app.controls import choice, menu, whole
 from app.frame import Frame, say_source
 from app.networks import Chosen, pick_network
@@ -319,7 +320,7 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
             head.progress(
                 done / total,
                 text=f"{done} of {total} images through {shown.network.name}, {left:.0f} s left; "
-                "any change stops it",
+                f"{STOPS}",
             )
             some = replace(shown, records=dict(found))
             for place, measure in charts:
