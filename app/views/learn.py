@@ -112,7 +112,7 @@ def _claims() -> None:
         if found is None or verdict is None:
             rows.append([f"{claim.number}", claim.says, claim.who, "not run", "", ""])
             continue
-        effect = verdict["effects"][0] if verdict["effects"] else None
+        effect = verdict["effects"][claim.effect]
         rows.append(
             [
                 f"{claim.number}",
@@ -120,11 +120,11 @@ def _claims() -> None:
                 claim.who,
                 experiments.shown_verdict(EXPERIMENTS[claim.experiment], found, verdict)[0],
                 experiments.same_elsewhere(EXPERIMENTS[claim.experiment], found, verdict),
-                effect_words(effect) if effect else "",
+                effect_words(effect),
             ]
         )
     with st.container(key="claims_table"):
-        head = ["", "claim", "who", "verdict", "other seeds", "first effect (95 % interval)"]
+        head = ["", "claim", "who", "verdict", "other seeds", "in one number (95 % interval)"]
         st.html(table_html(head, rows, "All claims", numbers=False))
     made = precomputed()
     st.caption(

@@ -155,7 +155,8 @@ def _fit(
         gains = np.exp(points[:, :channels])
         mean, var = many.moments(gains, points[:, channels:] - gains * centre)
         off = (mean - norm.mean)[:, filters] / std[filters]
-        ratio = np.log((var + norm.epsilon) / (norm.variance + norm.epsilon))[:, filters]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.log((var + norm.epsilon) / (norm.variance + norm.epsilon))[:, filters]
         return np.concatenate([off, ratio * np.sqrt(one.plain[0, filters] / 2)], axis=1)
 
     steps = np.eye(len(x)) * 1e-5

@@ -12,7 +12,8 @@ class Claim:
     """One claim. ``quote`` holds the author's own words, empty where only the sense is given.
 
     ``says`` is the claim in our words; ``experiment`` the key of the one whose verdict counts,
-    ``also`` of others that bear on it; ``limits`` what the experiment cannot say.
+    ``also`` of others that bear on it; ``limits`` what the experiment cannot say; ``effect`` which
+    of its verdict's effects says most of it in one number.
     """
 
     number: int
@@ -22,6 +23,7 @@ class Claim:
     experiment: str
     limits: str
     also: tuple[str, ...] = ()
+    effect: int = 0
 
     @property
     def link(self) -> str:
@@ -94,6 +96,7 @@ CLAIMS: dict[int, Claim] = {
             _NO_QUOTE,
             "signal",
             "A task made for the question: the label is an albedo.",
+            effect=1,
         ),
         Claim(
             8,
@@ -102,6 +105,7 @@ CLAIMS: dict[int, Claim] = {
             _NO_QUOTE,
             "batch_norm",
             "Batch norm after the first convolution, in training mode.",
+            effect=1,
         ),
         Claim(
             9,
@@ -142,6 +146,7 @@ CLAIMS: dict[int, Claim] = {
             "Subtract by pixel/channel calculated over all images",
             "mean_image",
             "Digits are the only aligned images here.",
+            effect=1,
         ),
         Claim(
             14,
@@ -150,6 +155,7 @@ CLAIMS: dict[int, Claim] = {
             "Is this a color normalization issue",
             "colour",
             "Colour shifts of ±1.5 EV between red and blue.",
+            effect=2,
         ),
         Claim(
             15,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from normviz.lab import EXPERIMENTS, precompute_stability, precomputed, steadiness
+from normviz.lab import CLAIMS, EXPERIMENTS, precompute_stability, precomputed, steadiness
 from normviz.lab.evidence import Verdict
 from normviz.lab.experiment import Result
 from normviz.lab.precomputed import STABLE, stability
@@ -74,3 +74,10 @@ def test_sets_of_seeds_are_disjoint_and_verdicts_counted(monkeypatch):
     assert found == {4: {"holds": 5, "fails": 2}, 13: {"fails": 7}}
     seeds = [seed for spec in (experiment.spec, *specs) for seed in spec.seeds]
     assert len(set(seeds)) == len(seeds) == 8 * len(experiment.spec.seeds)
+
+
+def test_the_number_shown_of_a_claim_is_one_of_its_own():
+    for claim in CLAIMS.values():
+        verdicts = precomputed().results[claim.experiment]["verdicts"]
+        own = next(one for one in verdicts if one["claim"] == claim.number)
+        assert 0 <= claim.effect < len(own["effects"])
