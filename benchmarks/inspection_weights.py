@@ -87,8 +87,11 @@ def measured(
         pooled = {order: response.pooled(weights, order) for order in ("RGB", "BGR")}
         rows = []
         for family in known:
-            *_, through = run_through(made, family.head, views.exposed(), (), mirror=True)
-            assert isinstance(through, Through) and through.answers is not None
+            *_, through = run_through(made, family.head, views.exposed(), ())
+            *_, turned = run_through(made, family.head, views.exposed()[:, :, ::-1], ())
+            assert isinstance(through, Through) and isinstance(turned, Through)
+            through = through.beside(turned)
+            assert through.answers is not None
             terms = terms_of(through.answers, pooled[family.head.order], family.head, weights)
             mirror = through.answers.agreement(weights)
             rows.append([*(terms[name] for name in WEIGHTS), mirror])

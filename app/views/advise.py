@@ -23,10 +23,10 @@ from normviz.errors import NormvizError
 from normviz.figures.advice import accuracy_by_light, split_bar
 from normviz.lab import NORMALIZATIONS, OwnImages, Record
 from normviz.lab.advice import Advice, AdviceSpec, advise, example
-from normviz.lab.split import brightness_of
+from normviz.lab.split import Brightness, brightness_of
 from normviz.methods.code import TARGETS
 from normviz.samples import LABELLED_SET, SAMPLE_FOLDER
-from normviz.statistics import DatasetStatistics, Row
+from normviz.statistics import DatasetStatistics
 
 # Seconds between two states of the bar.
 _REDRAWN = 0.3
@@ -43,7 +43,6 @@ def page(shared: Frame) -> None:
 def _body(shared: Frame) -> None:
     head = st.empty()
     loaded = shared.loaded
-    rows = _rows(loaded)
     own: OwnImages | None = None
     if has_labels(loaded):
         try:
@@ -51,7 +50,7 @@ def _body(shared: Frame) -> None:
         except NormvizError as error:
             st.warning(plain(f"No race can be run on these images. {error}"))
     try:
-        brightness = brightness_of(rows)
+        brightness = _brightness(loaded)
     except NormvizError as error:
         head.markdown("#### Which normalization suits your data?")
         st.info(plain(str(error)))
@@ -72,14 +71,19 @@ def _body(shared: Frame) -> None:
     _draw(head, advice, loaded)
 
 
-def _rows(collection: Collection) -> tuple[Row, ...]:
+def _brightness(collection: Collection) -> Brightness:
+    """What the statistics of a collection say of its brightness, computed once.
+
+    Raises :class:`ParameterError` for fewer than two readable images.
+    """
     numbers = statistics_numbers(collection)
     if numbers is None or not isinstance(numbers.value, DatasetStatistics):
-        return ()
-    return numbers.value.rows
+        return brightness_of(())
+    rows = numbers.value.rows
+    return remembered(("brightness", numbers.key), lambda: brightness_of(rows))
 
 
-def _race(collection: Collection, own: OwnImages, brightness: Any, place: Any) -> Advice:
+def _race(collection: Collection, own: OwnImages, brightness: Brightness, place: Any) -> Advice:
     """Draw what starts the race, and run it when asked. Return the advice so far."""
     spec = AdviceSpec()
     with place, st.container(horizontal=True, vertical_alignment="bottom", key="advice_run"):
@@ -92,7 +96,7 @@ def _race(collection: Collection, own: OwnImages, brightness: Any, place: Any) -
                 f"{len(spec.seeds)} seeds from here on: each is another split into training and "
                 "test and another start of the network.",
             )
-        spec = dataclasses.replace(spec, seeds=tuple(first + seed for seed in range(8)))
+        spec = dataclasses.replace(spec, seeds=tuple(first + seed for seed in spec.seeds))
         asked = st.button(
             "Run the race",
             key="advice_now",
@@ -117,7 +121,9 @@ def _is_example(collection: Collection) -> bool:
     return len(collection) > 0 and collection.whole is None and collection.path(0).startswith(path)
 
 
-def _run(key: Any, own: OwnImages, brightness: Any, spec: AdviceSpec, place: Any) -> Advice | None:
+def _run(
+    key: Any, own: OwnImages, brightness: Brightness, spec: AdviceSpec, place: Any
+) -> Advice | None:
     bar = place.empty()
     total = len(spec.seeds) * len(spec.methods)
     began, drawn, done = time.monotonic(), 0.0, 0
@@ -167,7 +173,7 @@ def _draw(head: Any, advice: Advice, collection: Collection | None) -> None:
             "class counts alike. Trained on the images as they are, reduced to 16 × 16 pixels."
         )
     st.subheader("Differences to the dataset's mean and std", anchor=False)
-    effects = [effect.to_json() for effect in advice.effects().values()]
+    effects = [effect.to_json() for effect in advice.effects.values()]
     with st.container(key=f"advice_effects_{name}"):
         st.html(effects_table(effects, "Differences to the dataset's mean and std"))
     st.caption(plain(advice.limits))

@@ -252,17 +252,23 @@ class _Inspection:
         best = np.argsort(-self._scores()[:, 0], kind="stable")[:TURNED]
         twins = [self._twin(self.families[index]) for index in best]
         yield from self._all_through([twin for twin in twins if twin is not None])
-        yield from self._all_through(self._finalists(self._scores()[:, 0]), mirror=True)
+        finalists = self._finalists(self._scores()[:, 0])
+        yield from self._all_through([one for one in finalists if one.key not in self.through])
+        yield from self._all_through([f for f in finalists if self._answers(f)], mirrored=True)
 
-    def _all_through(self, chosen: list[Family], mirror: bool = False) -> Iterator[Step]:
+    def _all_through(self, chosen: list[Family], mirrored: bool = False) -> Iterator[Step]:
+        """Feed the photos, or with ``mirrored`` the mirror images of those that have been fed."""
         exposed = self.views.exposed()
-        total = len(chosen) * len(exposed)
+        exposed = exposed[:, :, ::-1] if mirrored else exposed
+        stage, total = "mirror images" if mirrored else "whole network", len(chosen) * len(exposed)
         for index, family in enumerate(chosen):
             for done, part in enumerate(
-                run_through(self.network, family.head, exposed, self.norms, mirror=mirror)
+                run_through(self.network, family.head, exposed, self.norms)
             ):
                 if part is None:
-                    yield Step("whole network", index * len(exposed) + done + 1, total)
+                    yield Step(stage, index * len(exposed) + done + 1, total)
+                elif mirrored:
+                    self.through[family.key] = self.through[family.key].beside(part)
                 else:
                     self.through[family.key] = part
 
@@ -314,7 +320,7 @@ class _Inspection:
         if best.head.order != "grey" and order_support >= TOLD_APART and certain:
             order = best.head.order
         left = self._left(leader, scores, support)
-        rank = support if self.first is None else scores[:, 0]
+        rank = self._rank(scores, support)
         rivals = tuple(
             self.families[i].key
             for i in np.argsort(-rank, kind="stable")
@@ -382,6 +388,11 @@ class _Inspection:
     def _any_answers(self) -> bool:
         return any(through.answers is not None for through in self.through.values())
 
+    def _rank(self, scores: np.ndarray, support: np.ndarray) -> np.ndarray:
+        """What families are ordered by: how close they are; without batch normalizations their mean
+        shares of the likelihood, which is what is shown."""
+        return support if self.first is None else scores[:, 0]
+
     def _support(self, scores: np.ndarray) -> np.ndarray:
         """The share of draws in which a family ranks first among those of its order; without batch
         normalizations its mean share of the likelihood over the draws."""
@@ -411,8 +422,7 @@ class _Inspection:
         places = list(range(len(self.families)))
         if not self.published:
             places = [i for i in places if self.families[i].head.key == "recovered"]
-        # Without batch normalizations by its mean share of the likelihood, which is what is shown.
-        rank = support if self.first is None else scores[:, 0]
+        rank = self._rank(scores, support)
         leader = max(places, key=lambda i: rank[i])
         own = self.families[leader].head.order
         others = [i for i in places if self.families[i].head.order not in (own, "grey")]
@@ -449,7 +459,7 @@ class _Inspection:
     def _rows(self, scores: np.ndarray, support: np.ndarray, best: Family) -> tuple[Row, ...]:
         own = self.through.get(best.key)
         rows = []
-        rank = support if self.first is None else scores[:, 0]
+        rank = self._rank(scores, support)
         for index in np.argsort(-rank, kind="stable"):
             rows.append(self._row(int(index), scores, float(support[index]), own))
         return tuple(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,12 @@ class Through:
         ]
         return np.stack(found, axis=1) if found else np.zeros((len(weights), 0))
 
+    def beside(self, mirrored: Through) -> Through:
+        """Return this with the answers to the photos' mirror images, where there are any."""
+        if self.answers is None or mirrored.answers is None:
+            return self
+        return replace(self, answers=replace(self.answers, mirrored=mirrored.answers.shares))
+
 
 def run_through(
     network: Network,
@@ -38,17 +44,14 @@ def run_through(
     exposed: np.ndarray,
     norms: tuple[BatchNorm, ...],
     answers: bool = True,
-    mirror: bool = False,
 ) -> Iterator[Through | None]:
     """Feed the photos ``exposed (N, H, W, C)`` one by one; yield None after each, then the result.
 
-    Without ``answers`` only what the normalizations need is computed; with ``mirror`` each photo
-    goes through a second time as its mirror image.
+    Without ``answers`` only what the normalizations need is computed.
     """
     taps = list(dict.fromkeys(norm.before for norm in norms))
     parts: list[list[Moments]] = []
     shares: list[np.ndarray] = []
-    mirrored: list[np.ndarray] = []
     for photo in exposed:
         fed = candidate.fed(photo[np.newaxis]).astype(np.float32)
         found = network.run(fed, [*taps, network.output] if answers else taps)
@@ -56,15 +59,11 @@ def run_through(
         row = class_shares(found[network.output]) if answers else None
         if row is not None:
             shares.append(row)
-        if row is not None and mirror:
-            other = network.run(fed[:, :, ::-1], [network.output])[network.output]
-            again = class_shares(other)
-            mirrored.append(row if again is None else again)
         yield None
     moments = tuple(joined(list(part)) for part in zip(*parts, strict=True))
     said = None
     if len(shares) == len(exposed):
-        said = Answers(np.stack(shares), np.stack(mirrored) if mirror else None)
+        said = Answers(np.stack(shares))
     yield Through(norms, moments, said)
 
 

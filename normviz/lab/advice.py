@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,7 @@ class Advice:
         best = max(self.mean(key, self.here) for key in self.spec.methods)
         return best >= self.chance + LEARNED
 
+    @cached_property
     def effects(self) -> dict[tuple[str, str], Effect]:
         """Differences to the dataset's mean and std, by method and light ("own" or "other").
 
@@ -184,7 +185,7 @@ class Advice:
                 "No advice: the small network learns nothing of these classes at 16 × 16 pixels "
                 f"(right in {self._best():.0f} %, chance is {self.chance:.0f} %)."
             )
-        found = self.effects()
+        found = self.effects
         own, other = found[OWN, "own"], found[OWN, "other"]
         if own.finding == "less":
             why = "brightness carries the label here: keep" if self._carries else "Keep"
@@ -215,7 +216,7 @@ class Advice:
         """What the race speaks for, "ds_z" or "img_z"; None where either does or it cannot tell."""
         if self.accuracy is None or not self.learned:
             return None
-        found = self.effects()
+        found = self.effects
         own, other = found[OWN, "own"].finding, found[OWN, "other"].finding
         if own in ("more", "less"):
             return OWN if own == "more" else REFERENCE
@@ -274,7 +275,7 @@ class Advice:
         ]
 
     def _light_words(self) -> list[str]:
-        found = self.effects()
+        found = self.effects
         own, other = found[OWN, "own"], found[OWN, "other"]
         shifts = [f"{ev:+g}".replace("-", "−") for ev in self.spec.shifts if ev]
         said = [
@@ -297,7 +298,7 @@ class Advice:
         return said
 
     def _other_methods(self) -> list[str]:
-        found = self.effects()
+        found = self.effects
         said = []
         for key in self.spec.methods:
             if key in (REFERENCE, OWN):
@@ -358,7 +359,7 @@ class Advice:
                 },
                 "effects": [
                     {"method": key, "light": light, **effect.to_json()}
-                    for (key, light), effect in self.effects().items()
+                    for (key, light), effect in self.effects.items()
                 ],
             }
         return record

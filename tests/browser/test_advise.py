@@ -65,7 +65,7 @@ def test_the_labelled_scenes_are_as_computed_beforehand(open_page):
         expected = [float(np.mean(own)) for own in kept.accuracy[key]]
         assert lines[NORMALIZATIONS[key].title] == pytest.approx(expected)
     rows = table(page, "advice_effects_own")[1:]
-    effects = list(kept.effects().values())
+    effects = list(kept.effects.values())
     assert [row[0] for row in rows] == [effect.what for effect in effects]
     assert rows[0][1] == f"{effects[0].mean:.2f} points"
     # The code is of what the race speaks for.

@@ -10,7 +10,9 @@ from onnx import TensorProto, helper
 
 from normviz.errors import ParameterError
 from normviz.images import image_of
-from normviz.inspection import verdict_of
+from normviz.inspection import verdict_of, views_for
+from normviz.inspection.from_output import Answers
+from normviz.inspection.through import class_shares
 from normviz.networks import mobilenet_v2_network
 from normviz.samples import SAMPLES, load_sample
 from tests.inspection.small import convolution, network_of, normalized
@@ -153,3 +155,17 @@ def test_a_graph_that_multiplies_by_nothing_says_so(photos):
     }
     verdict = verdict_of(network_of(nodes, stored, SHAPE), photos)
     assert "nothing of it arrives" in said(verdict) and verdict.confidence == "low"
+
+
+def test_mirror_images_are_asked_beside_the_photos(photos):
+    network = head(filters(), 10)
+    verdict = verdict_of(network, photos)
+    views = views_for(network, photos)
+    fed = verdict.candidate.fed(views.exposed()).astype(np.float32)
+    shares, mirrored = (
+        np.concatenate([class_shares(network.run(one[None], ["y"])["y"])[None] for one in batch])
+        for batch in (fed, fed[:, :, ::-1])
+    )
+    agreed = Answers(shares, mirrored).agreement(np.ones((1, 16)))[0]
+    assert verdict.row.mirror_agreement == pytest.approx(agreed, rel=1e-5)
+    assert agreed < 1

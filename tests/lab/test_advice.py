@@ -61,7 +61,7 @@ def test_planted_accuracies_get_their_words(advice, said, suits):
 
 def test_effects_are_paired_and_corrected_over_all():
     advice = planted(5, 3)
-    found = advice.effects()
+    found = advice.effects
     assert set(found) == {(k, w) for k in SPEC.methods if k != "ds_z" for w in ("own", "other")}
     accuracy = {key: np.array(own) for key, own in advice.accuracy.items()}
     gained = accuracy["img_z"] - accuracy["ds_z"]
