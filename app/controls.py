@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -129,7 +130,7 @@ def configured_stack() -> Stack:
 def _configured(kind: type[Kind], name: str, places: Sequence[DeltaGenerator]) -> Kind:
     values = {}
     for at, field in enumerate(dataclasses.fields(kind)):
-        with places[at % len(places)] if places else st.container():
+        with places[at % len(places)] if places else contextlib.nullcontext():
             values[field.name] = _parameter(name, field)
     try:
         return kind(**values)
@@ -170,13 +171,27 @@ def _number(key: Key, label: str, facts: Mapping[str, Any]) -> float:
     return min(max(float(value), facts["low"]), facts["high"])
 
 
+def _moved(method: str) -> bool:
+    """Whether the page's address or a visitor gave a parameter a value that is not its default."""
+    for field in dataclasses.fields(METHODS[method]):
+        name = parameter_key(method, field.name).name
+        given = st.session_state.get(name, field.default)
+        if name in st.query_params or given != field.default:
+            return True
+    return False
+
+
 def parameters_of(names: Sequence[str]) -> dict[str, Method]:
     """Draw the parameters of the chosen methods, and return the methods so configured."""
     done: dict[str, Method] = {}
     adjustable = [name for name in names if dataclasses.fields(METHODS[name])]
     if adjustable:
-        with st.expander("Parameters"):
-            for name in adjustable:
+        place = st.expander("Parameters", key="parameters", on_change="rerun")
+        # Widgets that nobody sees would cost the first screen a tenth of a second; those that were
+        # moved are drawn out of sight too, since a widget that is not drawn loses its value.
+        drawn = adjustable if place.open or any(map(_moved, adjustable)) else []
+        with place:
+            for name in drawn:
                 about = METHODS[name].about
                 st.markdown(f"**{plain(about.short)}**", help=about.title)
                 done[name] = method = configured(name)

@@ -101,7 +101,7 @@ def _compared(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer)
 
 
 def _draw(figure, key: str, alt: str) -> None:
-    st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displaylogo": False})
+    st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displayModeBar": False})
 
 
 def _scene(chosen: Selection) -> Row:

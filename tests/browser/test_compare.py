@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 
 import normviz as nv
 from normviz.light import Light
+from normviz.observe.ranges import observe
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import ARTIFACTS, drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
@@ -97,6 +98,43 @@ def test_address_brings_back_the_view(open_page):
     labels = [page.get_by_test_id("display-label").inner_text() for page in (first, second)]
     assert labels[0] == labels[1] and labels[0].startswith("Zero at grey, all alike")
     assert first.url == second.url
+
+
+def test_a_parameter_is_kept_when_its_expander_is_closed(open_page):
+    page = open_page("/?" + urlencode([("methods", nv.METHODS["lcn"].about.short)]))
+    photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    window = page.locator("input[type=range][aria-label='Window (px)']")
+    expander = page.locator("summary", has_text="Parameters")
+    expander.click()
+    window.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('lcn.window=11')")
+    settled(page)
+    wider = {}
+    for row, photo in enumerate(photos):
+        method = nv.METHODS["lcn"](window=11)
+        found = observe(photo, nv.image_statistics(photo), method.fit(None))
+        wider |= {
+            (row, "lcn", channel, "max"): float(value)
+            for channel, value in zip("RGB", found.high, strict=True)
+        }
+
+    def on_screen():
+        numbers = numbers_on_screen(page)
+        return {place: value for place, value in numbers.items() if place[3] == "max"}
+
+    assert_same(on_screen(), wider)
+    expander.click()
+    settled(page)
+    page.locator("input[type=range][aria-label='Exposure (EV)']").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("() => location.search.includes('ev=0.25')")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => !location.search.includes('ev=')")
+    settled(page)
+    assert_same(on_screen(), wider)
+    again = open_page(page.url[page.url.index("/?") :])
+    assert "lcn.window=11" in again.url
 
 
 def test_screenshots_for_the_readme(open_page):
