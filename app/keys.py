@@ -131,6 +131,7 @@ FIRST_SEED = Key("first_seed", 0)
 RACE_REFERENCE = Key("race_against", "raw1")
 RATE_SHOWN = Key("rate_shown", "best")
 RACE = Key("running_race", None, shareable=False)
+RACES = Key("races_run", None, shareable=False)
 
 DATASET_X = Key("x", "mean")
 DATASET_Y = Key("y", "std")

@@ -17,7 +17,7 @@ from app import keys
 from app.controls import choice, menu, several, slider, whole
 from app.frame import Frame, say_unused
 from app.labelled import has_labels, own_images
-from app.races import Running
+from app.races import Running, which
 from app.text import plain
 from app.views import style
 from app.views.table import table_html
@@ -47,6 +47,9 @@ MOST_STEPS = 600
 
 _TOP = 1.6
 """The chart of losses ends at so many times the loss of guessing."""
+
+MOST_KEPT = 4
+"""So many of a visitor's races are kept while others are looked at."""
 
 _EVERY = 0.5
 """A running race is drawn anew after so many seconds."""
@@ -99,12 +102,27 @@ def _body(shared: Frame, ticking: bool) -> None:
 
 
 def _running(spec: RaceSpec, source: LabelledSet) -> Running | None:
-    """The visitor's race; one of other settings is given up."""
+    """The visitor's race of these settings; one of others is paused, and kept for its return."""
     running: Running | None = st.session_state.get(keys.RACE.name)
-    if running is not None and not running.is_of(spec, source):
-        running.pause()
-        del st.session_state[keys.RACE.name]
-        return None
+    if running is None or not running.is_of(spec, source):
+        if running is not None:
+            running.pause()
+        running = _kept().get((spec, which(source)))
+        st.session_state[keys.RACE.name] = running
+    return running
+
+
+def _kept() -> dict[tuple[RaceSpec, object], Running]:
+    """The visitor's last races, by their settings."""
+    return st.session_state.setdefault(keys.RACES.name, {})
+
+
+def _new(spec: RaceSpec, source: LabelledSet) -> Running:
+    kept = _kept()
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    running = kept[spec, which(source)] = Running(spec, source)
+    st.session_state[keys.RACE.name] = running
     return running
 
 
@@ -257,8 +275,7 @@ def _buttons(spec: RaceSpec, source: LabelledSet, running: Running | None) -> No
 
 def _start(spec: RaceSpec, source: LabelledSet) -> None:
     _reset()
-    st.session_state[keys.RACE.name] = running = Running(spec, source)
-    running.go()
+    _new(spec, source).go()
 
 
 def _toggle() -> None:
@@ -273,15 +290,14 @@ def _toggle() -> None:
 
 def _step(spec: RaceSpec, source: LabelledSet) -> None:
     running: Running | None = st.session_state.get(keys.RACE.name)
-    if running is None:
-        st.session_state[keys.RACE.name] = running = Running(spec, source)
-    running.step()
+    (running or _new(spec, source)).step()
 
 
 def _reset() -> None:
     running: Running | None = st.session_state.pop(keys.RACE.name, None)
     if running is not None:
         running.pause()
+        _kept().pop((running.course.spec, which(running.source)), None)
 
 
 # ------------------------------------------------------------------------------------------- words
@@ -324,7 +340,7 @@ def _stored_words(spec: RaceSpec, source: LabelledSet, running: Running | None) 
 def _live_words(running: Running, busy: bool) -> str:
     course = running.course
     state = (
-        f"run just now in {running.seconds:.1f} s"
+        f"run in {running.seconds:.1f} s"
         if course.finish is not None
         else "running"
         if running.going

@@ -62,10 +62,17 @@ class Course:
     finish: Finish | None = None
 
     def after(self, news: Round | Finish) -> Course:
-        """Return the course with one more round, or with its end."""
+        """Return the course with one more round, or with its end.
+
+        Filters are kept of the last round alone, which all rounds then hold: those of a long race
+        with many rates would fill 100 MB.
+        """
         if isinstance(news, Finish):
             return dataclasses.replace(self, finish=news)
-        return dataclasses.replace(self, rounds=(*self.rounds, news))
+        rounds = [
+            dataclasses.replace(one, filters=news.filters, moved=news.moved) for one in self.rounds
+        ]
+        return dataclasses.replace(self, rounds=(*rounds, news))
 
     @property
     def step(self) -> int:

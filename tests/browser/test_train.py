@@ -99,7 +99,7 @@ def test_a_race_is_stepped_paused_finished_and_reset(open_page):
     assert set(lines) == {"[0, 1]", "own mean, std"}
     assert lines["[0, 1]"] == pytest.approx([course.rounds[0].loss[0, 0].mean()], rel=1e-6)
     button(page, "Go on").click()
-    page.get_by_text("Your race, run just now in").wait_for()
+    page.get_by_text("Your race, run in").wait_for()
     settled(page)
     assert headline(page) == sentence(course, (0, 0), "raw1")
     for key, measure in (("race_loss", "loss"), ("race_firing", "firing"), ("race_std", "std")):
@@ -114,12 +114,19 @@ def test_a_race_is_stepped_paused_finished_and_reset(open_page):
     difference = f"{one.mean:+.1f} points".replace("-", "−")
     assert row[4:] == [difference, "–", "too few seeds to say"]
     assert button(page, "Step").is_disabled() and button(page, "Start").is_enabled()
+    # Other settings and back: nothing is run again.
+    page.get_by_text("SGD", exact=True).click()
+    page.get_by_text("Your settings differ from it: Start runs yours.").wait_for()
+    page.get_by_text("Adam", exact=True).click()
+    page.get_by_text("Your race, run in").wait_for()
+    settled(page)
+    assert headline(page) == sentence(course, (0, 0), "raw1")
     button(page, "Reset").click()
     page.get_by_text("Your settings differ from it: Start runs yours.").wait_for()
     assert headline(page) == sentence(stored().course, (0,) * 4, "raw1")
 
 
-def test_a_running_race_is_paused_by_its_button_by_leaving_and_given_up_by_settings(open_page):
+def test_a_running_race_is_paused_by_its_button_by_leaving_and_by_settings(open_page):
     # Long enough not to end meanwhile.
     page = open_page("/train?" + urlencode({"steps": 600, "seeds": 12, "race": "[0, 1]"}))
     button(page, "Start").click()
@@ -140,9 +147,13 @@ def test_a_running_race_is_paused_by_its_button_by_leaving_and_given_up_by_setti
     page.wait_for_timeout(3500)
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Your race, paused at step").wait_for()
+    button(page, "Go on").click()
+    page.get_by_text("Your race, running").wait_for()
     page.get_by_text("Digits", exact=True).click()
     page.get_by_text("Your settings differ from it: Start runs yours.").wait_for()
     assert button(page, "Reset").is_disabled()
+    page.get_by_text("Photo patches", exact=True).click()
+    page.get_by_text("Your race, paused at step").wait_for()
 
 
 def test_a_grid_of_rates_shows_what_diverged(open_page):
@@ -161,7 +172,7 @@ def test_a_grid_of_rates_shows_what_diverged(open_page):
         )
     )
     button(page, "Start").click()
-    page.get_by_text("Your race, run just now in").wait_for()
+    page.get_by_text("Your race, run in").wait_for()
     settled(page)
     spec = RaceSpec(
         seeds=(0, 1),

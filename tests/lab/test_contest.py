@@ -54,6 +54,15 @@ def bits(course: Course) -> list[bytes]:
     return [np.ascontiguousarray(array).tobytes() for array in arrays]
 
 
+def test_filters_of_the_last_round_alone_are_kept(pool):
+    course = run(PLAIN, pool)
+    last = list(race(PLAIN, DIGITS, pool))[-2]
+    assert len(course.rounds) == 3
+    for one in course.rounds:
+        assert one.filters is course.rounds[-1].filters and one.moved is course.rounds[-1].moved
+    np.testing.assert_array_equal(course.rounds[-1].filters, last.filters)
+
+
 def test_the_rounds_are_those_of_one_training_in_a_row(pool):
     course = run(TINY, pool)
     assert [one.step for one in course.rounds] == [10, 20, 25]
