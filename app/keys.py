@@ -92,7 +92,8 @@ INSPECT_PHOTO = Key("guess_photo", None)
 ADVICE_SEED = Key("advice_seed", 0)
 ADVICE_CODE = Key("advice_in", None, shareable=False)
 
-LESSON = Key("step", None)
+LESSON = Key("step", None, shareable=False)
+"""In the address by hand: a widget that is bound to it writes its words there."""
 GUESS = Key("guess", None, shareable=False)
 REVEALED = Key("revealed", False)
 CLASSROOM = Key("classroom", False)

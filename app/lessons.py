@@ -11,8 +11,9 @@ QUESTION = "https://stats.stackexchange.com/questions/211436"
 class Prediction:
     """What a visitor guesses before the result: ``options`` for the findings of one effect.
 
-    ``experiment`` and ``effect`` (its place in the first verdict of the experiment) decide: an
-    effect that is "more" makes the first option right, "less" the second, "same" the third.
+    ``experiment``, ``verdict`` and ``effect`` (their places) decide: an effect that is "more" makes
+    the first option right, "less" the second, "same" the third. An option that cannot come true is
+    empty, and not offered. Without an experiment the lesson's own sight decides.
     """
 
     question: str
@@ -29,8 +30,8 @@ class Lesson:
     key: str
     title: str
     text: str
-    experiments: tuple[str, ...] = ()
-    prediction: Prediction | None = None
+    experiments: tuple[str, ...]
+    prediction: Prediction
 
 
 LESSONS: tuple[Lesson, ...] = (
@@ -41,6 +42,14 @@ LESSONS: tuple[Lesson, ...] = (
         "than the day: only where zero lies has changed. Subtract each image's own mean, and both "
         "have the same; divide by its own std as well, and one can hardly tell them apart. Move "
         "the light and look at which columns follow.",
+        (),
+        Prediction(
+            "All photos of a set get the set's mean and std. Do they stand as far apart in "
+            "brightness as before, measured in stds of all pixels?",
+            ("Farther apart", "Closer together", "As far as before"),
+            "",
+            0,
+        ),
     ),
     Lesson(
         "neuron",
@@ -126,7 +135,7 @@ LESSONS: tuple[Lesson, ...] = (
         Prediction(
             "With batch norm after the first convolution (no padding): do the loss curves with and "
             "without the dataset's mean subtracted differ?",
-            ("Yes, visibly", "Yes, the other way", "No, not at all"),
+            ("Yes, visibly", "", "No, not at all"),
             "batch_norm",
             1,
         ),
@@ -167,6 +176,13 @@ LESSONS: tuple[Lesson, ...] = (
         "Why stop at the image? Local contrast normalization takes mean and std of a neighbourhood "
         "of each pixel: shadows and highlights of one picture come out alike. What is left are "
         "edges; large even areas turn to noise or grey.",
+        (),
+        Prediction(
+            "The right half of a photo lies in shadow. Which leaves less of the shadow?",
+            ("Local contrast normalization", "The photo's own mean and std", "Both alike"),
+            "",
+            0,
+        ),
     ),
     Lesson(
         "downhill",
@@ -178,7 +194,7 @@ LESSONS: tuple[Lesson, ...] = (
         Prediction(
             "Do gradients of single images fail to point downhill for the whole set, often enough "
             "to matter (in 10 % or more)?",
-            ("Yes", "Never", "Rarely"),
+            ("Yes", "", "No, rarely or never"),
             "one_step",
             0,
         ),

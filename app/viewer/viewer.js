@@ -344,6 +344,8 @@ class Grid {
         if (panel.canvas) {
           const ratio = clamp(row.width / row.height, 0.5, 4);
           panel.picture.style.aspectRatio = String(ratio);
+          // Named before it is filled: a screen reader may come first.
+          if (!panel.image) panel.canvas.setAttribute("aria-label", `${row.title}, ${column.title}`);
         }
         return panel;
       });

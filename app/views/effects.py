@@ -10,9 +10,9 @@ from app.views.table import table_html
 from normviz.observe.sentences import number
 
 _FOUND = {
-    "more": "yes, more",
-    "less": "yes, less",
-    "same": "no difference that matters",
+    "more": "yes, above 0",
+    "less": "yes, below 0",
+    "same": "too small to matter",
     "open": "cannot tell",
 }
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app import keys
-from app.controls import menu, switch
+from app.controls import switch
 from app.frame import Frame, say_unused
 from app.lessons import CLAIMS_STEP, LESSONS, QUESTION, Lesson
 from app.text import plain
-from app.views import experiments, style
+from app.views import experiments, sights, style
 from app.views.effects import effect_words
 from app.views.lesson_figures import LIVE
 from app.views.table import table_html
@@ -17,13 +19,13 @@ from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
 
 
 def page(shared: Frame) -> None:
-    """Draw one step, chosen by its number in the address."""
+    """Draw one step, named in the address."""
     say_unused(shared)
     titles = {lesson.key: f"{at}. {lesson.title}" for at, lesson in enumerate(LESSONS, start=1)}
     titles[CLAIMS_STEP] = f"{len(LESSONS) + 1}. All claims"
     with st.container(horizontal=True, vertical_alignment="bottom", key="lesson_controls"):
         with st.container(width=420):
-            step = menu(keys.LESSON, "Step", titles, "A link to this page opens this step.")
+            step = _pick_step(titles)
         order = list(titles)
         at = order.index(step)
         st.button(
@@ -46,9 +48,35 @@ def page(shared: Frame) -> None:
     _body(shared, step)
 
 
+def _pick_step(titles: Mapping[str, str]) -> str:
+    # Not bound to the address like other widgets: those write their words there, and a teacher's
+    # link should outlive a change of title.
+    name = keys.LESSON.name
+    if name not in st.session_state:
+        asked = st.query_params.get(name)
+        st.session_state[name] = asked if asked in titles else next(iter(titles))
+    step = st.selectbox(
+        "Step",
+        list(titles),
+        format_func=lambda key: titles.get(key, key),
+        help="A link to this page opens this step.",
+        key=name,
+        on_change=_begin,
+    )
+    if st.query_params.get(name) != step:
+        st.query_params[name] = step
+    return step
+
+
 def _go(step: str) -> None:
     st.session_state[keys.LESSON.name] = step
+    _begin()
+
+
+def _begin() -> None:
+    """A new step asks for a guess of its own."""
     st.session_state[keys.GUESS.name] = None
+    st.session_state[keys.REVEALED.name] = False
 
 
 @st.fragment
@@ -60,10 +88,8 @@ def _body(shared: Frame, step: str) -> None:
     st.markdown(f"#### {plain(lesson.title)}")
     st.markdown(plain(lesson.text))
     LIVE[lesson.key]()
-    if lesson.prediction is None:
-        return
     st.subheader("What do you expect?", anchor=False)
-    options = {f"{at}": option for at, option in enumerate(lesson.prediction.options)}
+    options = {f"{at}": option for at, option in enumerate(lesson.prediction.options) if option}
     guess = st.radio(
         lesson.prediction.question,
         list(options),
@@ -74,21 +100,25 @@ def _body(shared: Frame, step: str) -> None:
     )
     shown = switch(keys.REVEALED, "Show the result without a guess")
     if guess is None and not shown:
-        st.caption("Guess, then see what the experiment found.")
+        st.caption("Guess, then see what is found.")
         return
     _judged(lesson, None if guess is None else int(guess))
+    if lesson.key in sights.SIGHTS:
+        sights.draw(lesson.key)
     for key in lesson.experiments:
         experiments.draw(shared, EXPERIMENTS[key])
 
 
 def _judged(lesson: Lesson, guess: int | None) -> None:
-    """Say which option the experiment's effect makes right."""
+    """Say which option the effect that decides makes right."""
     asked = lesson.prediction
-    assert asked is not None
-    found = experiments.result(asked.experiment)
-    if found is None:
-        return
-    effect = found["verdicts"][asked.verdict]["effects"][asked.effect]
+    if asked.experiment:
+        found = experiments.result(asked.experiment)
+        if found is None:
+            return
+        effect = found["verdicts"][asked.verdict]["effects"][asked.effect]
+    else:
+        effect = sights.effects_of(lesson.key)[asked.effect]
     right = {"more": 0, "less": 1, "same": 2}.get(effect["finding"])
     if right is None:
         st.info("These runs cannot tell; the interval below is too wide.")
@@ -130,9 +160,10 @@ def _claims() -> None:
     st.caption(
         plain(
             f"Computed beforehand on {made.date}, or run in this session. Small networks, briefly "
-            "trained, on patches of ten photos that all seeds share: what holds here need not hold "
-            "for a large network, and the steps say what each experiment cannot tell. “Other "
-            "seeds”: how many other sets of seeds give the same verdict."
+            "trained, on small images (patches of ten photos that all seeds share, digits, or "
+            "surfaces made for the question): what holds here need not hold for a large network, "
+            "and the steps say what each experiment cannot tell. “Other seeds”: how many other "
+            "sets of seeds give the same verdict."
         )
     )
     st.markdown(f"The question: [Cross Validated 211436]({QUESTION}).")

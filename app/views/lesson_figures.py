@@ -86,19 +86,25 @@ def _pictures(methods: tuple[str, ...], key: str, kelvin: bool = False) -> None:
         Row(0, title, image),
         Row(1, f"{title}, {light_words(light)}", relit(image, light)),
     )
-    _panels(collection, rows, methods, key)
+    panels(collection, rows, methods, key)
 
 
-def _panels(
-    collection: Collection, rows: tuple[Row, ...], methods: tuple[str, ...], key: str
+def panels(
+    collection: Collection,
+    rows: tuple[Row, ...],
+    methods: tuple[str, ...],
+    key: str,
+    said: bool = True,
 ) -> None:
+    """Draw two rows under some methods, below a sentence on both if ``said``."""
     chosen = {name: METHODS[name]() for name in methods}
     columns = columns_of(chosen, statistics_numbers(collection), "")
     selection = Selection(
         collection, rows, columns, Light(), LONGEST_OF_MANY, "stretch", "method", ""
     )
-    st.markdown(plain(day_and_night(rows[0].title, rows[1].title, pairs_of(selection, *rows))))
-    with st.container(key="grid"):
+    if said:
+        st.markdown(plain(day_and_night(rows[0].title, rows[1].title, pairs_of(selection, *rows))))
+    with st.container(key=f"grid_{key}"):
         grid.draw(selection, key)
 
 
@@ -147,7 +153,7 @@ def _live_signal() -> None:
         ["albedo 1", f"albedo {albedo:g}"],
     )
     rows = tuple(Row(at, collection.titles[at], pair[at]) for at in range(2))
-    _panels(collection, rows, SIGNAL_METHODS, "live_signal")
+    panels(collection, rows, SIGNAL_METHODS, "live_signal")
 
 
 def _live_rate() -> None:

@@ -60,7 +60,7 @@ _CSS = """<style>
   color: color-mix(in srgb, #29b09d 50%, currentColor); }
 .stCode .token.token.operator { color: color-mix(in srgb, #ed6f13 55%, currentColor); }
 @media (max-width: 700px) {
-  .st-key-grid { overflow-x: auto; overflow-y: hidden; }
+  [class*="st-key-grid"] { overflow-x: auto; overflow-y: hidden; }
   .nv-strip figure, .nv-strip img { width: 76px; }
   .nv-strip img { height: 76px; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }

@@ -6,11 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.lessons import LESSONS
+from app.views import sights
 from app.views.experiments import FIGURES
 from app.views.lesson_figures import LIVE
 from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
-
-ASKED = [lesson for lesson in LESSONS if lesson.prediction]
 
 
 def test_every_lesson_has_a_live_figure_and_every_experiment_one_of_its_own():
@@ -27,13 +26,21 @@ def test_every_claim_has_a_verdict_computed_beforehand():
         assert claim.number in {verdict["claim"] for verdict in verdicts}
 
 
-@pytest.mark.parametrize("lesson", ASKED, ids=lambda lesson: lesson.key)
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.key)
 def test_a_prediction_is_decided_by_an_effect_of_its_own_lesson(lesson):
     asked = lesson.prediction
-    assert asked.experiment in lesson.experiments and len(set(asked.options)) == 3
-    verdict = precomputed().results[asked.experiment]["verdicts"][asked.verdict]
-    effect = verdict["effects"][asked.effect]
-    assert effect["finding"] in ("more", "less", "same")
+    assert len(set(asked.options)) == 3
+    if asked.experiment:
+        assert asked.experiment in lesson.experiments
+        verdict = precomputed().results[asked.experiment]["verdicts"][asked.verdict]
+        effect = verdict["effects"][asked.effect]
+    else:
+        effect = sights.effects_of(lesson.key)[asked.effect]
+    assert asked.options[("more", "less", "same").index(effect["finding"])]
+
+
+def test_lessons_have_an_experiment_or_a_sight():
+    assert {lesson.key for lesson in LESSONS if not lesson.experiments} == set(sights.SIGHTS)
 
 
 def _two_equal_pictures() -> None:

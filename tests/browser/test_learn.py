@@ -9,6 +9,8 @@ import pytest
 from app.lessons import LESSONS
 from app.views.lesson_figures import two_surfaces
 from normviz.lab import CLAIMS, precomputed, stability, steadiness
+from normviz.lab.sights import shadow_left
+from normviz.samples import SAMPLES, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_activations import table
@@ -16,19 +18,20 @@ from tests.browser.test_views import chart
 
 pytestmark = pytest.mark.browser
 
-TITLES = [f"{at}. {lesson.title}" for at, lesson in enumerate(LESSONS, start=1)]
-
 
 def address(step: int, **more) -> str:
-    title = TITLES[step - 1] if step <= len(LESSONS) else f"{len(LESSONS) + 1}. All claims"
-    return "/learn?" + urlencode({"step": title, **more})
+    return "/learn?" + urlencode({"step": LESSONS[step - 1].key, **more})
 
 
 def test_all_steps_are_drawn_one_after_the_other(open_page):
-    page = open_page(address(1, revealed="true"))
+    page = open_page(address(1))
     for lesson in LESSONS:
         page.locator("h4").filter(has_text=lesson.title).wait_for()
-        for key in lesson.experiments:
+        assert f"step={lesson.key}" in page.url
+        # Each step asks anew.
+        page.get_by_text("Guess, then see what is found.").wait_for()
+        page.get_by_text("Show the result without a guess").click()
+        for key in lesson.experiments or (lesson.key,):
             page.wait_for_selector(f".st-key-figure_{key} .js-plotly-plot", state="attached")
         settled(page)
         assert page.locator("[data-testid=stException]").count() == 0, lesson.key
@@ -47,7 +50,7 @@ def test_all_steps_are_drawn_one_after_the_other(open_page):
 
 def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):
     page = open_page(address(5))
-    page.get_by_text("Guess, then see what the experiment found.").wait_for()
+    page.get_by_text("Guess, then see what is found.").wait_for()
     assert page.locator(".st-key-figure_shift").count() == 0
     page.get_by_text("The dataset's", exact=True).click()
     page.get_by_text("Not so. The image's own").wait_for()
@@ -56,6 +59,26 @@ def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):
     assert lines["Own mean and std"] == [pair[0] for pair in stored]
     page.get_by_text("The image's own", exact=True).click()
     page.get_by_text("As you expected:").wait_for()
+
+
+def test_a_sight_decides_where_nothing_is_trained(open_page):
+    page = open_page(address(10))
+    page.get_by_text("Both alike", exact=True).click()
+    page.get_by_text("Not so. Local contrast normalization: shadow left").wait_for()
+    bars = {one["name"]: one["y"] for one in chart(page, "figure_local")["data"]}
+    means = shadow_left([load_sample(key) for key in SAMPLES]).means()
+    assert list(bars.values()) == [pytest.approx([mean]) for mean, _ in means.values()]
+
+
+def test_choosing_another_step_takes_the_guess_back(open_page):
+    page = open_page(address(5))
+    page.get_by_text("The dataset's", exact=True).click()
+    page.get_by_text("Not so. The image's own").wait_for()
+    page.locator(".st-key-lesson_controls input").first.click()
+    page.get_by_role("option", name=LESSONS[5].title).click()
+    page.locator("h4").filter(has_text=LESSONS[5].title).wait_for()
+    page.get_by_text("Guess, then see what is found.").wait_for()
+    assert f"step={LESSONS[5].key}" in page.url
 
 
 def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
