@@ -23,6 +23,7 @@ from normviz.errors import NormvizError
 from normviz.figures.advice import accuracy_by_light, split_bar
 from normviz.lab import NORMALIZATIONS, OwnImages, Record
 from normviz.lab.advice import Advice, AdviceSpec, advise, example
+from normviz.lab.own_images import BOUNDS
 from normviz.lab.split import Brightness, brightness_of
 from normviz.methods.code import TARGETS
 from normviz.samples import LABELLED_SET, SAMPLE_FOLDER
@@ -61,7 +62,7 @@ def _body(shared: Frame) -> None:
         st.subheader("With labels it can tell: an example", anchor=False, divider="gray")
         st.caption(
             f"The bundled scenes (“{LABELLED}” under “Photo set”), computed beforehand on {date}. "
-            "Load images in a folder a class to have the race run on yours."
+            f"Load images in a folder a class to have the race run on yours. {BOUNDS}"
         )
         _draw(st.empty(), shown, None)
         return
@@ -101,7 +102,8 @@ def _race(collection: Collection, own: OwnImages, brightness: Brightness, place:
             "Run the race",
             key="advice_now",
             icon=":material/play_arrow:",
-            help=f"{len(spec.methods)} normalizations × {len(spec.seeds)} seeds, some 10 seconds.",
+            help=f"{len(spec.methods)} normalizations × {len(spec.seeds)} seeds, some 10 seconds. "
+            f"{BOUNDS}",
         )
     key = ("advice", own.digest, spec)
     found: Advice | None = known(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +18,8 @@ _FOUND = {
 }
 
 
-def effects_table(effects: Sequence[Mapping[str, Any]], label: str) -> str:
-    """Return a table of effects as their verdict's JSON has them."""
+def effects_table(effects: Sequence[Mapping[str, Any]], label: str, over: str = "seeds") -> str:
+    """Return a table of effects as their verdict's JSON has them; ``over`` is what pairs them."""
     rows = [
         [
             signed(effect["what"]),
@@ -31,18 +32,27 @@ def effects_table(effects: Sequence[Mapping[str, Any]], label: str) -> str:
         ]
         for effect in effects
     ]
-    head = ["effect (paired over seeds)", "mean", "95 % interval", "p (Holm)", "matters from"]
-    return table_html([*head, "seeds", "found"], rows, label, wrapped=True)
+    head = [f"effect (paired over {over})", "mean", "95 % interval", "p (Holm)", "matters from"]
+    return table_html([*head, over, "found"], rows, label, wrapped=True)
 
 
 def effect_words(effect: Mapping[str, Any]) -> str:
-    """Return what is compared, its mean and the half of its interval."""
+    """Return what is compared, its mean and the half of its interval, to the same decimals.
+
+    >>> effect_words({"what": "a", "mean": 19.04, "low": 14.67, "high": 23.41, "unit": "points"})
+    'a: 19.0 ± 4.4 points'
+    >>> effect_words({"what": "b", "mean": -0.00053, "low": -0.0007, "high": -0.00036, "unit": ""})
+    'b: −0.0005 ± 0.0002'
+    """
     what = signed(effect["what"])
     if effect["high"] is None:
         return f"{what}: not known"
     half = (effect["high"] - effect["low"]) / 2
+    # Two digits of the half, but no more than four decimals.
+    decimals = min(4, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else 2
+    mean = f"{effect['mean'] + 0.0:.{decimals}f}".replace("-", "−")
     unit = f" {effect['unit']}" if effect["unit"] else ""
-    return f"{what}: {value_words(effect['mean'])} ± {value_words(half)}{unit}"
+    return f"{what}: {mean} ± {half:.{decimals}f}{unit}"
 
 
 def signed(text: str) -> str:

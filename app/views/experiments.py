@@ -16,7 +16,7 @@ from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, whole
 from app.frame import Frame
-from app.labelled import has_labels, own_images
+from app.labelled import own_images
 from app.text import plain
 from app.views import style
 from app.views.effects import effects_table, signed
@@ -35,6 +35,7 @@ from normviz.lab import (
     stability,
     steadiness,
 )
+from normviz.lab.own_images import BOUNDS
 
 # Seconds between two pictures of a run that is under way.
 _REDRAWN = 1.0
@@ -130,12 +131,12 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
                 "Seeds from here on are used; those computed beforehand begin at 0.",
             )
         own = None
-        if experiment.own_images and has_labels(shared.loaded):
+        if experiment.own_images:
             use = choice(
                 dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
                 "On",
                 {"its": "Its own set", "mine": "My images"},
-                "The images loaded: two classes or more of ten images.",
+                f"Yours are the images loaded in the sidebar, if they have labels. {BOUNDS}",
             )
             if use == "mine":
                 try:
@@ -183,7 +184,7 @@ def _run(
                 done += record.kind == "seed"
                 _grow(lines, record, spec.seeds[0])
                 passed = time.monotonic() - began
-                if passed - drawn > _REDRAWN:
+                if not pictures or passed - drawn > _REDRAWN:
                     drawn, pictures = passed, pictures + 1
                     _draw_running(place, lines, done, len(spec.seeds), passed, pictures)
     except NormvizError as error:

@@ -32,6 +32,8 @@ class View:
     axis: str
     measure: Callable[[], Sight]
     words: str
+    over: str
+    """What differences are paired over."""
     pictures: Callable[[], None] | None = None
 
 
@@ -50,20 +52,23 @@ def _shadow_pictures() -> None:
 SIGHTS: Mapping[str, View] = {
     "picture": View(
         "Brightness between images",
-        "std of the images' means (stds of all pixels)",
+        "std of the images' means (stds of pixels)",
         brightness_between,
         f"Measured just now on {len(SEEDS)} sets of 600 patches of ten photos, each patch in a "
         "light of its own (σ = 1 EV). Bars are the standard deviation over sets. Limits: it says "
         "what is kept of the differences between images, not whether they are of use.",
+        "sets",
     ),
     "local": View(
         "What is left of a shadow",
-        "change by the shadow (stds of the photo without it)",
+        "what the shadow changes (stds)",
         _of_photos,
         f"Measured just now on the {len(SAMPLES)} sample photos, the right half of each 2 EV "
-        "darker: the root mean square of what that changes there. Bars are the standard deviation "
+        "darker: the root mean square of what that changes there, in stds of "
+        "the photo without it. Bars are the standard deviation "
         "over photos. Limits: real shadows have soft edges and a colour of their own; and what "
         "removes a shadow removes even areas too.",
+        "photos",
         _shadow_pictures,
     ),
 }
@@ -84,7 +89,7 @@ def draw(key: str) -> None:
     charts.draw(figure, key=f"figure_{key}", alt=view.title)
     st.caption(plain(view.words))
     with st.container(key=f"effects_{key}"):
-        st.html(effects_table(effects_of(key), view.title))
+        st.html(effects_table(effects_of(key), view.title, view.over))
 
 
 def _measured(key: str) -> Sight:

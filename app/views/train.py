@@ -16,7 +16,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app import keys
 from app.controls import choice, menu, several, slider, whole
 from app.frame import Frame, say_unused
-from app.labelled import has_labels, own_images
+from app.labelled import own_images
 from app.races import Running, which
 from app.text import plain
 from app.views import style
@@ -36,12 +36,13 @@ from normviz.lab.course import FEWEST_SEEDS, Course, Line, sentence, short_title
 from normviz.lab.evidence import Effect
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
+from normviz.lab.own_images import BOUNDS
 
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 OPTIMIZERS = {"sgd": "SGD", "momentum": "SGD, momentum 0.9", "adam": "Adam"}
 NORM_LAYERS = {"none": "None", **{name: name.capitalize() for name in NORMS}}
-SETS = {"photos": "Photo patches", "digits": "Digits"}
 OWN = "loaded"
+SETS = {"photos": "Photo patches", "digits": "Digits", OWN: "The images loaded"}
 MOST_SIGMA, MOST_SHIFT = 3.0, 4.0
 MOST_STEPS = 600
 
@@ -130,9 +131,6 @@ def _new(spec: RaceSpec, source: LabelledSet) -> Running:
 
 
 def _pick_source(shared: Frame) -> LabelledSet | None:
-    options = dict(SETS)
-    if has_labels(shared.loaded):
-        options[OWN] = "The images loaded"
     with st.container(horizontal=True, vertical_alignment="bottom", key="race_first"):
         with st.container(width=620):
             several(
@@ -147,11 +145,11 @@ def _pick_source(shared: Frame) -> LabelledSet | None:
             picked = choice(
                 keys.RACE_SET,
                 "Images",
-                options,
+                SETS,
                 "Patches of ten photos, whose class is their photo; handwritten digits; or the "
-                "images loaded in the sidebar, if they have labels.",
+                f"images loaded in the sidebar, if they have labels. {BOUNDS}",
             )
-    if picked == OWN and OWN in options:
+    if picked == OWN:
         try:
             return own_images(shared.loaded)
         except NormvizError as error:

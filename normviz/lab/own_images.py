@@ -20,6 +20,11 @@ from normviz.read import Photos
 # Bounds on a visitor's set: what the experiments' times and memory are promised for.
 MOST_CLASSES, MOST_A_CLASS, FEWEST_A_CLASS = 20, 200, 10
 
+BOUNDS = (
+    f"Two classes or more of at least {FEWEST_A_CLASS} images; taken are at most {MOST_CLASSES} "
+    f"classes and {MOST_A_CLASS} images of each, reduced to {SIDE} × {SIDE} px."
+)
+
 _BAND = 1 << 22
 """So many values of an image are made linear at a time."""
 

@@ -129,6 +129,10 @@ def source_of(item: Any) -> Source:
 
 def _named(text: str | bytes) -> Source:
     text = os.fsdecode(text)
+    if not text.strip():
+        raise ReadError(
+            "", "the source is an empty name", 'Name a file or folder; "." is the folder you are in'
+        )
     if not remote.scheme_of(text) and os.path.lexists(text.replace("\0", "")):
         return of_path(Path(text))  # a file that is there is meant, whatever signs its name has
     if text.startswith("@"):

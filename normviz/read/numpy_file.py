@@ -255,10 +255,11 @@ def _labels(
         and a.header.shape in ((count,), (count, 1))
         and count > 1
     ]
-    if not fitting:
-        return None, [], []
     expected = _label_names_of(chosen.key.lower())
     ranks = {key: rank for rank, key in enumerate((*expected, *LABEL_NAMES))}
+    if not fitting:
+        named = [a for a in arrays if a is not chosen and a.key.lower() in ranks]
+        return None, [_unfitting(a, count, name) for a in named], []
     fitting.sort(key=lambda a: ranks.get(a.key.lower(), len(ranks)))
     first = fitting[0]
     if first.key.lower() not in ranks and len(fitting) > 1:
@@ -274,6 +275,14 @@ def _labels(
         labels = [names[int(value)] for value in values]
         said += f", class names from {from_key!r}"
     return labels, [said], []
+
+
+def _unfitting(array: _Member, count: int, name: str) -> str:
+    shape = " × ".join(map(str, array.header.shape)) or "one"
+    return (
+        f"{name}: {array.key!r} is not taken as labels; it holds {shape} values of type "
+        f"{array.header.dtype} for {count} images, where one whole number or name an image is read"
+    )
 
 
 def _label_names_of(key: str) -> list[str]:

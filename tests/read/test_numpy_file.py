@@ -208,6 +208,20 @@ def test_npz_finds_images_labels_and_class_names():
         read(("set.npz", data), member="xnone")
 
 
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (np.array([1, 0, 1]), "'labels' is not taken as labels; it holds 3 values of type int64"),
+        (np.array([0.5, 0.25]), "it holds 2 values of type float64 for 2 images"),
+        (np.eye(2, dtype=np.uint8), "it holds 2 × 2 values of type uint8 for 2 images"),
+    ],
+)
+def test_labels_that_do_not_fit_the_images_are_named(labels, said):
+    photos = read(("set.npz", npz(images=BYTES, labels=labels)))
+    assert photos.labels == [None, None]
+    assert said in photos.notes[1]
+
+
 def test_npz_with_one_array_of_any_name():
     photos = read(("set.npz", npz(anything=BYTES, weights=np.zeros(9))))
     assert photos.paths[0] == "set.npz/anything[0]"

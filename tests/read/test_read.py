@@ -245,3 +245,9 @@ def test_limits_are_said_in_sentences():
 def test_every_kind_has_its_own_key_and_a_title():
     assert len({kind.key for kind in KINDS}) == len(KINDS) == 11
     assert all(kind.title for kind in KINDS)
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_an_empty_name_is_not_taken_for_the_folder_one_is_in(name):
+    with pytest.raises(ReadError, match="the source is an empty name"):
+        read(name)
