@@ -29,6 +29,7 @@ from normviz.figures.lessons import (
 from normviz.figures.theme import METHOD_COLOURS
 from normviz.images import Image, image_of
 from normviz.lab import DIGITS, PHOTO_PATCHES
+from normviz.lab.experiments.mean_image import relief_of
 from normviz.lab.experiments.signal import made_surfaces
 from normviz.lab.exposure import exposed, spread
 from normviz.lab.race import lit
@@ -233,7 +234,7 @@ def _live_mean_image() -> None:
         )
         order = np.random.default_rng(0).permutation(len(images))[:count]
         mean = images[order].mean(axis=0)
-        relief = float(mean.std() / max(float(images.std()), 1e-9))
+        relief = relief_of(mean, images)
         with place:
             st.markdown(
                 plain(f"{name.capitalize()}: varies by {number(relief)} stds over its places.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_sight_decides_where_nothing_is_trained(open_page):
     bars = {one["name"]: one["y"] for one in chart(page, "figure_local")["data"]}
     means = shadow_left([load_sample(key) for key in SAMPLES]).means()
     assert list(bars.values()) == [pytest.approx([mean]) for mean, _ in means.values()]
+
+
+def test_the_mean_image_of_crops_is_as_flat_on_screen_as_in_the_experiment(open_page):
+    page = open_page(address(8, lesson_images=600))
+    crops = page.get_by_text("Random crops of photos: varies by").inner_text()
+    stored = precomputed().results["mean_image"]["tables"]["crops"]["relief"][0]
+    assert float(re.search(r"by ([\d.]+) stds", crops)[1]) == pytest.approx(stored, abs=0.02)
 
 
 def test_choosing_another_step_takes_the_guess_back(open_page):

@@ -38,6 +38,18 @@ class MeanImageSpec(Spec):
     points: float = 5.0
 
 
+def relief_of(mean: np.ndarray, images: np.ndarray) -> float:
+    """Return how much a mean image ``(H, W, C)`` varies over positions, in stds of the images.
+
+    The root mean square over channels of each channel's std over positions by its std over all.
+
+    >>> flat = np.full((4, 4, 3), [0.2, 0.5, 0.9])
+    >>> relief_of(flat, np.random.default_rng(0).random((9, 4, 4, 3))) < 1e-9
+    True
+    """
+    return float(np.sqrt((mean.var(axis=(0, 1)) / images.var(axis=(0, 1, 2))).mean()))
+
+
 def work(spec: MeanImageSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
     schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
     found: dict[str, Any] = {}
@@ -45,8 +57,7 @@ def work(spec: MeanImageSpec, seed: int, source: LabelledSet) -> Iterator[Record
         images = lit(own, seed, sigma, spec.per_class, spec.test_per_class)
         u = images.train / 255
         mean = u.mean(axis=0)
-        relief = np.sqrt((mean.var(axis=(0, 1)) / u.var(axis=(0, 1, 2))).mean())
-        found[name] = {"relief": float(relief), "accuracy": {}, "loss": {}}
+        found[name] = {"relief": relief_of(mean, u), "accuracy": {}, "loss": {}}
         yield Record(seed, "mean image", {"set": name, "mean": mean.round(4).tolist()})
         net = small_net(images.train.shape[1:], images.classes)
         for key in METHODS:
