@@ -81,22 +81,26 @@ def main() -> None:
     record = {"command": COMMAND, **inside("--inside", "--rounds", str(asked.rounds))}
     record["peak_memory_mb"] = {
         f"{name}, {images} images": inside("--memory", name, str(images))
-        for name in (OURS, BY_NUMPY)
-        for images in (16, 64)
+        for name, numbers in ((OURS, (16, 64, 256, 1024)), (BY_NUMPY, (16, 64)))
+        for images in numbers
     }
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "networks.json").write_text(json.dumps(record, indent=1) + "\n")
     print(table(record))
 
 
-def fed(methods: tuple[str, ...], images: int = IMAGES) -> dict[str, np.ndarray]:
-    """The normalized photos of each method, (N, 224, 224, 3); repeated where there are too few."""
-    import normviz as nv
+def views_of_photos() -> list[np.ndarray]:
     from normviz.networks import centre_view
     from normviz.samples import SAMPLES, load_sample
 
-    photos = [load_sample(name).pixels for name in SAMPLES][:IMAGES]
-    views = [centre_view(photo, 224, 224) for photo in photos]
+    return [centre_view(load_sample(name).pixels, 224, 224) for name in list(SAMPLES)[:IMAGES]]
+
+
+def fed(methods: tuple[str, ...], images: int = IMAGES) -> dict[str, np.ndarray]:
+    """The normalized photos of each method, (N, 224, 224, 3); repeated where there are too few."""
+    import normviz as nv
+
+    views = views_of_photos()
     found = {}
     for name in methods:
         fitted = nv.METHODS[name]().fit()
@@ -107,10 +111,17 @@ def fed(methods: tuple[str, ...], images: int = IMAGES) -> dict[str, np.ndarray]
 
 def by_normviz(images: dict[str, np.ndarray], first: list[float] | None = None) -> dict:
     """Each method's record; ``first`` gets the seconds until there was one."""
+    return records({name: (len(z), z.__getitem__) for name, z in images.items()}, first)
+
+
+def records(
+    fed: dict[str, tuple[int, Callable[[int], np.ndarray]]], first: list[float] | None = None
+) -> dict:
+    """The same of so many images each, asked for one by one."""
     from normviz.networks import mobilenet_v2_network
     from normviz.observe.network import Feed, record_network
 
-    feeds = [Feed(name, len(z), z.__getitem__) for name, z in images.items()]
+    feeds = [Feed(name, count, image) for name, (count, image) in fed.items()]
     began, found = time.perf_counter(), {}
     for record in record_network(mobilenet_v2_network(), feeds):
         if not found and first is not None:
@@ -250,14 +261,25 @@ def differences(ours: dict, theirs: dict) -> dict[str, float]:
 
 
 def peak(name: str, images: int) -> float:
-    """Megabytes at most while one method's images are measured, beyond what stood before."""
+    """Megabytes at most while one method's images are measured, beyond what stood before.
+
+    normviz asks for one image after the other, as the page does, and each is normalized when it is
+    asked for; the hooks get one batch, as a script with hooks does.
+    """
+    import normviz as nv
+
+    views, fitted = views_of_photos(), nv.METHODS[METHODS[0]]().fit()
     network = None if name == OURS else hooked_network()
-    small = fed(METHODS[:1], 1)
-    run = by_normviz if network is None else lambda z: by_hooks(network, z, HOOKS[name])
-    run(small)
-    z = fed(METHODS[:1], images)
+
+    def run(count: int) -> None:
+        if network is None:
+            records({name: (count, lambda index: fitted(views[index % len(views)]))})
+        else:
+            by_hooks(network, fed(METHODS[:1], count), HOOKS[name])
+
+    run(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run(z)
+    run(images)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round((after - before) / (1024 if sys.platform != "darwin" else 2**20), 1)
 

@@ -168,7 +168,8 @@ class Recorder:
         self._low = self._high = self._mean = self._m2 = np.zeros(0)
         self._firing = self._saturated = np.zeros(0, np.int64)
         self._overflown = 0
-        self._counts = np.zeros(65536, np.int64)
+        # Made when they are needed: most layers of a few images never do.
+        self._counts: np.ndarray | None = None
         # OpenCV adds to counts in float32, which is exact up to 2**24.
         self._recent = np.zeros((256, 256), np.float32)
         self._recently = 0
@@ -208,7 +209,7 @@ class Recorder:
         """
         if not self._units:
             raise ShapeError("No activations were recorded.")
-        total = (self._counts + self._recent.reshape(-1).astype(np.int64))[_BY_ORDER]
+        total = self._all_counts()[_BY_ORDER]
         (keys,) = np.nonzero(total)
         return LayerRecord(
             self._units,
@@ -241,9 +242,13 @@ class Recorder:
                 cv2.calcHist([upper], [0], None, ends[1:], ends, hist=whole, accumulate=True)
             self._recently += part.size
             if self._recently >= 2**23:
-                self._counts += self._recent.reshape(-1).astype(np.int64)
-                self._recent = np.zeros((256, 256), np.float32)
+                self._counts = self._all_counts()
+                self._recent[:] = 0
                 self._recently = 0
+
+    def _all_counts(self) -> np.ndarray:
+        recent = self._recent.reshape(-1).astype(np.int64)
+        return recent if self._counts is None else self._counts + recent
 
 
 @dataclass(frozen=True, eq=False)
