@@ -81,7 +81,7 @@ DEPTH_LAYER = Key("layer_at", 1)
 DEPTH_CHANNEL = Key("layer_channel", 1)
 NUMBERS_OF = Key("numbers_of", "layer")
 MAPS_OF = Key("maps_of", None)
-MAPS_SCALE = Key("maps_scale", "method")
+MAPS_SCALE = Key("maps_scale", "same")
 GUESSES_OF = Key("guesses_of", None)
 
 INSPECT_PHOTOS = Key("tried_on", "samples")

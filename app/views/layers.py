@@ -687,7 +687,7 @@ def _maps(shown: Shown, layer: Layer, channel: int) -> None:
         scale = choice(
             keys.MAPS_SCALE,
             "Scale",
-            {"method": "A method's own", "all": "One for all"},
+            {"same": "One for all", "method": "A method's own"},
             "Which maps share black and white: those of one method in both lights, or all.",
         )
     planes: dict[tuple[str, str], np.ndarray] = {}

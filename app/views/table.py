@@ -15,8 +15,8 @@ def table_html(
 ) -> str:
     """Return a table as HTML; every text is escaped. The first cell of a row is its heading.
 
-    ``label`` is what a screen reader calls it; ``numbers`` aligns the cells to the right, and
-    ``wrapped`` breaks the lines of long headings.
+    A number and its % stay on one line. ``label`` is what a screen reader calls it; ``numbers``
+    aligns the cells to the right, and ``wrapped`` breaks the lines of long headings.
 
     >>> table_html(["a", "b"], [["<x>", "1"]], "t").count("&lt;x&gt;")
     1
@@ -31,3 +31,7 @@ def table_html(
         f'<div class="nv-table {kind}" role="region" tabindex="0" aria-label="{escape(label)}">'
         f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _cell(text: str) -> str:
+    return escape(text).replace(" %", "&nbsp;%")

@@ -72,7 +72,7 @@ def by_depth(
         "template": template(dark),
         "height": 330,
         "margin": {"l": 58, "r": 10, "t": 10, "b": 46},
-        "xaxis": {"title": {"text": "layer, from the input on"}, "range": [0, len(layers) + 1]},
+        "xaxis": {**_layer_axis(len(layers)), "range": [0, len(layers) + 1]},
         "yaxis": {"title": {"text": measure.unit}},
         "showlegend": False,
         "hovermode": "closest",
@@ -85,6 +85,12 @@ def by_depth(
         layout["yaxis"] |= {"type": "log", "exponentformat": "power", "dtick": _decades(positive)}
         layout["yaxis"]["title"] = {"text": f"{measure.unit} (log scale)"}
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _layer_axis(count: int) -> dict:
+    """Layers are whole: between few of them no ticks."""
+    axis: dict = {"title": {"text": "layer, from the input on"}}
+    return axis | ({"tick0": 0, "dtick": 1} if count <= 12 else {})
 
 
 def _decades(values: Sequence[float]) -> object:
@@ -163,7 +169,7 @@ def shift_map(
                 "template": template(dark),
                 "height": 330,
                 "margin": {"l": 58, "r": 10, "t": 10, "b": 46},
-                "xaxis": {"title": {"text": "layer, from the input on"}, "showgrid": False},
+                "xaxis": {**_layer_axis(values.shape[1]), "showgrid": False},
                 "yaxis": {
                     "title": {"text": "channels of the layer, by shift (%)"},
                     "showgrid": False,

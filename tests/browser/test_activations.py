@@ -15,6 +15,7 @@ from normviz.observe.network import Feed, record_network
 from normviz.observe.sentences import number
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import settled
+from tests.browser.screen import numbers_on_screen
 from tests.browser.test_views import chart
 
 pytestmark = pytest.mark.browser
@@ -50,7 +51,8 @@ def recorded(*feeds: Feed):
 
 def table(page, key: str) -> list[list[str]]:
     rows = page.locator(f".st-key-{key} table tr")
-    return [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    cells = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    return [[text.replace("\u00a0", " ") for text in row] for row in cells]
 
 
 def test_lines_table_and_guesses_are_those_of_the_package(open_page):
@@ -92,6 +94,22 @@ def test_percentiles_of_the_opened_layer_are_exact(open_page):
     assert [row[name] for name in ("1 %", "median", "99 %")] == [
         number(float(v), std) for v in (low, middle, high)
     ]
+
+
+def test_maps_share_one_scale_or_have_a_method_s_own(open_page):
+    network = mobilenet_v2_network()
+    tap = network.layers[LAYER - 1].tap
+    planes = {
+        name: network.run(feed(name).image(0)[np.newaxis], [tap])[tap][0, 0] for name in METHODS
+    }
+    for scale, said in (("One for all", "all alike"), ("A method's own", "each method")):
+        page = open_page(address(lit="As loaded", layer_at=LAYER, maps_scale=scale))
+        page.wait_for_selector("[data-column=scale_01] [data-stat]", state="attached")
+        settled(page)
+        assert said in page.get_by_test_id("display-label").inner_text()
+        screen = numbers_on_screen(page)
+        for name, plane in planes.items():
+            assert screen[0, name, "map", "max"] == pytest.approx(float(plane.max()), rel=1e-4)
 
 
 def test_a_channel_s_numbers_are_its_own(open_page):
