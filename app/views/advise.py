@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
-from contextlib import closing
+from collections.abc import Iterator
 from typing import Any
 
 import streamlit as st
@@ -15,22 +14,20 @@ from app.cached import known, remembered
 from app.controls import menu, whole
 from app.frame import Frame, say_source, say_unused
 from app.labelled import has_labels, own_images
+from app.runs import EVERY, Run
 from app.sources import LABELLED, Collection, statistics_numbers
 from app.text import plain
 from app.views import style
 from app.views.effects import effects_table
 from normviz.errors import NormvizError
 from normviz.figures.advice import accuracy_by_light, split_bar
-from normviz.lab import NORMALIZATIONS, OwnImages, Record
+from normviz.lab import NORMALIZATIONS, OwnImages, Record, Workers
 from normviz.lab.advice import Advice, AdviceSpec, advise, example
 from normviz.lab.own_images import BOUNDS
 from normviz.lab.split import Brightness, brightness_of
 from normviz.methods.code import TARGETS
 from normviz.samples import LABELLED_SET, SAMPLE_FOLDER
 from normviz.statistics import DatasetStatistics
-
-# Seconds between two states of the bar.
-_REDRAWN = 0.3
 
 
 def page(shared: Frame) -> None:
@@ -67,8 +64,7 @@ def _body(shared: Frame) -> None:
         _draw(st.empty(), shown, None)
         return
     head.markdown(f"#### {plain(Advice(brightness).headline)}")
-    place = st.container()
-    advice = _race(loaded, own, brightness, place)
+    advice = _race(loaded, own, brightness)
     _draw(head, advice, loaded)
 
 
@@ -84,10 +80,10 @@ def _brightness(collection: Collection) -> Brightness:
     return remembered(("brightness", numbers.key), lambda: brightness_of(rows))
 
 
-def _race(collection: Collection, own: OwnImages, brightness: Brightness, place: Any) -> Advice:
-    """Draw what starts the race, and run it when asked. Return the advice so far."""
+def _race(collection: Collection, own: OwnImages, brightness: Brightness) -> Advice:
+    """Draw what starts and cancels the race. Return the advice so far."""
     spec = AdviceSpec()
-    with place, st.container(horizontal=True, vertical_alignment="bottom", key="advice_run"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="advice_run"):
         with st.container(width=160):
             first = whole(
                 keys.ADVICE_SEED,
@@ -98,17 +94,28 @@ def _race(collection: Collection, own: OwnImages, brightness: Brightness, place:
                 "test and another start of the network.",
             )
         spec = dataclasses.replace(spec, seeds=tuple(first + seed for seed in spec.seeds))
-        asked = st.button(
-            "Run the race",
-            key="advice_now",
-            icon=":material/play_arrow:",
-            help=f"{len(spec.methods)} normalizations × {len(spec.seeds)} seeds, some 10 seconds. "
-            f"{BOUNDS}",
-        )
-    key = ("advice", own.digest, spec)
+        key = ("advice", own.digest, spec)
+        running = _running(key)
+        if running is not None and running.busy:
+            st.button(
+                "Cancel", key="advice_cancel", icon=":material/close:", on_click=running.cancel
+            )
+        else:
+            st.button(
+                "Run the race",
+                key="advice_now",
+                icon=":material/play_arrow:",
+                help=f"{len(spec.methods)} normalizations × {len(spec.seeds)} seeds, some 10 "
+                f"seconds. {BOUNDS}",
+                on_click=_start,
+                args=(key, own, brightness, spec),
+            )
+    if running is not None and running.busy:
+        total = len(spec.seeds) * len(spec.methods)
+        st.fragment(_progress, run_every=EVERY)(running, total)
+    elif running is not None and running.failed:
+        st.warning(plain(running.failed))
     found: Advice | None = known(key)
-    if found is None and asked:
-        found = _run(key, own, brightness, spec, place)
     if found is not None:
         return found
     kept = example()[1]
@@ -118,34 +125,39 @@ def _race(collection: Collection, own: OwnImages, brightness: Brightness, place:
     return Advice(brightness, spec, own.name, own.notes)
 
 
+def _running(key: tuple) -> Run | None:
+    """This session's race of these images and seeds; one of others is cancelled."""
+    kept: tuple[tuple, Run] | None = st.session_state.get(keys.ADVICE_RUN.name)
+    if kept is None:
+        return None
+    of, running = kept
+    if of != key:
+        running.cancel()
+        del st.session_state[keys.ADVICE_RUN.name]
+        return None
+    return running
+
+
+def _start(key: tuple, own: OwnImages, brightness: Brightness, spec: AdviceSpec) -> None:
+    def work(workers: Workers) -> Iterator[Any]:
+        for one in advise(brightness, own, spec, workers):
+            yield one if isinstance(one, Record) else remembered(key, lambda found=one: found)
+
+    if known(key) is None:
+        st.session_state[keys.ADVICE_RUN.name] = (key, Run(work))
+
+
+def _progress(running: Run, total: int) -> None:
+    running.seen()
+    if not running.busy:
+        st.rerun()
+    done = sum(record.kind == "accuracy" for record in running.news)
+    st.progress(done / total, text=f"{done} of {total} runs, {running.seconds:.0f} s")
+
+
 def _is_example(collection: Collection) -> bool:
     path = str(SAMPLE_FOLDER / LABELLED_SET)
     return len(collection) > 0 and collection.whole is None and collection.path(0).startswith(path)
-
-
-def _run(
-    key: Any, own: OwnImages, brightness: Brightness, spec: AdviceSpec, place: Any
-) -> Advice | None:
-    bar = place.empty()
-    total = len(spec.seeds) * len(spec.methods)
-    began, drawn, done = time.monotonic(), 0.0, 0
-    try:
-        with closing(advise(brightness, own, spec)) as records:
-            for record in records:
-                if not isinstance(record, Record):
-                    bar.empty()
-                    return remembered(key, lambda found=record: found)
-                done += record.kind == "accuracy"
-                passed = time.monotonic() - began
-                if passed - drawn > _REDRAWN:
-                    drawn = passed
-                    bar.progress(
-                        done / total,
-                        text=f"{done} of {total} runs, {passed:.0f} s; {charts.STOPS}",
-                    )
-    except NormvizError as error:
-        bar.warning(plain(str(error)))
-    return None
 
 
 def _draw(head: Any, advice: Advice, collection: Collection | None) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from app.cached import known, remembered
 from app.controls import choice, whole
 from app.frame import Frame
 from app.labelled import own_images
+from app.runs import EVERY, Run
 from app.text import plain
 from app.views import style
 from app.views.effects import effects_table, signed
@@ -30,6 +29,7 @@ from normviz.lab import (
     Experiment,
     OwnImages,
     Record,
+    Workers,
     precomputed,
     run,
     stability,
@@ -37,16 +37,33 @@ from normviz.lab import (
 )
 from normviz.lab.own_images import BOUNDS
 
-# Seconds between two pictures of a run that is under way.
-_REDRAWN = 1.0
-
 
 def draw(shared: Frame, experiment: Experiment) -> None:
     """Its figure, verdicts, effects and limits; and the live run that replaces them."""
+    running = _under_way().get(experiment.key)
+    every = EVERY if running is not None and running.busy else None
+    st.fragment(_draw, run_every=every)(
+        shared, experiment, every is not None, result(experiment.key)
+    )
+
+
+def _draw(
+    shared: Frame, experiment: Experiment, ticking: bool, shown: Mapping[str, Any] | None
+) -> None:
     st.subheader(plain(experiment.title), anchor=False)
     st.markdown(plain(experiment.question))
     place, said = st.empty(), st.empty()
-    live = _run_controls(shared, experiment, place)
+    running = _under_way().get(experiment.key)
+    live = _run_controls(shared, experiment, running)
+    # What stands above, a guess among it, speaks of the result too.
+    if result(experiment.key) is not shown or (running is not None and running.busy) != ticking:
+        st.rerun()
+    if running is not None and running.busy:
+        running.seen()
+        _draw_running(place, running, experiment)
+        return
+    if running is not None and running.failed:
+        st.warning(plain(running.failed))
     found = live or result(experiment.key)
     if found is None:
         place.info("This experiment has not been run yet; run it now.")
@@ -118,9 +135,20 @@ def result(key: str) -> Mapping[str, Any] | None:
     return live.get(key) or precomputed().results.get(key)
 
 
-def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[str, Any] | None:
-    """Draw what starts a run; run it when asked, drawing as it goes. Return this session's run."""
+def _under_way() -> dict[str, Run]:
+    """This session's last run of each experiment."""
+    return st.session_state.setdefault(keys.LAB_UNDER_WAY.name, {})
+
+
+def _run_controls(
+    shared: Frame, experiment: Experiment, running: Run | None
+) -> Mapping[str, Any] | None:
+    """Draw what starts and cancels a run. Return what this session has found."""
     runs = st.session_state.setdefault(keys.LAB_RUNS.name, {})
+    busy = running is not None and running.busy
+    if running is not None and running.result is not None:
+        runs[experiment.key] = running.result
+        del _under_way()[experiment.key]
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"run_{experiment.key}"):
         with st.container(width=160):
             first = whole(
@@ -146,9 +174,21 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
                     return runs.get(experiment.key)
                 for note in own.notes:
                     st.caption(plain(note))
-        asked = st.button(
-            "Run it now", key=f"run_now_{experiment.key}", icon=":material/play_arrow:"
-        )
+        if running is not None and busy:
+            st.button(
+                "Cancel",
+                key=f"cancel_{experiment.key}",
+                icon=":material/close:",
+                on_click=running.cancel,
+            )
+        else:
+            st.button(
+                "Run it now",
+                key=f"run_now_{experiment.key}",
+                icon=":material/play_arrow:",
+                on_click=_start,
+                args=(experiment, first, own),
+            )
         if experiment.key in runs:
             st.button(
                 "Back to what was computed beforehand",
@@ -156,82 +196,59 @@ def _run_controls(shared: Frame, experiment: Experiment, place: Any) -> Mapping[
                 on_click=runs.pop,
                 args=(experiment.key, None),
             )
-    if asked:
-        found = _run(experiment, first, own, place)
-        if found is not None:
-            runs[experiment.key] = found
-            st.rerun(scope="fragment")
     return runs.get(experiment.key)
 
 
-def _run(
-    experiment: Experiment, first: int, own: OwnImages | None, place: Any
-) -> Mapping[str, Any] | None:
-    """Run the experiment with other seeds; the curves of training grow while it runs."""
+def _start(experiment: Experiment, first: int, own: OwnImages | None) -> None:
+    """Begin a run with other seeds, unless what it comes to is known."""
     spec = experiment.spec
     spec = dataclasses.replace(spec, seeds=tuple(first + seed for seed in range(len(spec.seeds))))
     key = ("lab", experiment.key, spec, own.digest if own is not None else "")
     found = known(key)
     if found is not None:
-        return found
-    began, drawn, done, pictures = time.monotonic(), 0.0, 0, 0
-    lines: dict[str, list[tuple[int, float]]] = {}
-    try:
-        with closing(run(experiment, spec, own)) as records:
-            for record in records:
-                if not isinstance(record, Record):
-                    return remembered(key, record.to_json)
-                done += record.kind == "seed"
-                _grow(lines, record, spec.seeds[0])
-                passed = time.monotonic() - began
-                if not pictures or passed - drawn > _REDRAWN:
-                    drawn, pictures = passed, pictures + 1
-                    _draw_running(place, lines, done, len(spec.seeds), passed, pictures)
-    except NormvizError as error:
-        place.warning(plain(str(error)))
-    return None
-
-
-def _grow(lines: dict[str, list[tuple[int, float]]], record: Record, seed: int) -> None:
-    """Add a point of a training curve: the best of the learning rates, for the first seed."""
-    if record.kind != "curve" or record.seed != seed:
+        st.session_state[keys.LAB_RUNS.name][experiment.key] = found
         return
+
+    def work(workers: Workers) -> Iterator[Any]:
+        for one in run(experiment, spec, own, workers):
+            yield one if isinstance(one, Record) else remembered(key, one.to_json)
+
+    _under_way()[experiment.key] = Run(work)
+
+
+def _draw_running(place: Any, running: Run, experiment: Experiment) -> None:
+    """How far a run is, and the training curves of its first seed: the best of all rates."""
+    news = list(running.news)
+    total = len(experiment.spec.seeds)
+    done = sum(record.kind == "seed" for record in news)
+    lines: dict[str, dict[int, float]] = {}
+    for record in news:
+        if record.kind == "curve" and record.seed == news[0].seed:
+            _grow(lines, record)
+    with place.container():
+        st.progress(done / total, text=f"{done} of {total} seeds, {running.seconds:.0f} s")
+        recent = dict(list(lines.items())[-4:])
+        if recent:
+            steps = sorted({step for points in recent.values() for step in points})
+            table = {
+                name: [[points.get(step), 0.0] for step in steps] for name, points in recent.items()
+            }
+            st.plotly_chart(
+                curves(steps, table, "step", "training loss, one seed (nats)", dark=style.dark()),
+                theme=None,
+                key=f"running_{experiment.key}",
+                config={"staticPlot": True},
+            )
+
+
+def _grow(lines: dict[str, dict[int, float]], record: Record) -> None:
     values = record.values
     losses = [loss for loss in values["losses"] if loss is not None]
     about = [
         title_of(str(values[name])) for name in values if name not in ("rates", "step", "losses")
     ]
     if losses:
-        lines.setdefault(", ".join(about), []).append((values["step"], min(losses)))
-
-
-def _draw_running(
-    place: Any,
-    lines: Mapping[str, list[tuple[int, float]]],
-    done: int,
-    total: int,
-    passed: float,
-    number: int,
-) -> None:
-    with place.container():
-        st.progress(
-            done / total,
-            text=f"{done} of {total} seeds, {passed:.0f} s; {charts.STOPS}",
-        )
-        recent = dict(list(lines.items())[-4:])
-        if recent:
-            steps = sorted({step for points in recent.values() for step, _ in points})
-            table = {
-                name: [[dict(points).get(step), 0.0] for step in steps]
-                for name, points in recent.items()
-            }
-            st.plotly_chart(
-                curves(steps, table, "step", "training loss, first seed (nats)", dark=style.dark()),
-                theme=None,
-                # The same picture may come twice, which two elements of one run may not.
-                key=f"running_{number}",
-                config={"staticPlot": True},
-            )
+        lines.setdefault(", ".join(about), {})[values["step"]] = min(losses)
 
 
 def _figure(key: str, tables: Mapping[str, Any]) -> None:

@@ -207,7 +207,8 @@ def _feeding(verdict: Verdict) -> None:
             json.dumps(verdict.to_dict(), indent=1, ensure_ascii=False, allow_nan=False),
             "verdict.json",
             "application/json",
-            help="All numbers of this page; `python -m normviz inspect` writes the same.",
+            help="All numbers of this page; `python -m normviz inspect --json` gives the same, "
+            "with class numbers where the file comes without names (--classes).",
         )
 
 

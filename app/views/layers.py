@@ -394,7 +394,7 @@ def _draw_depth(shown: Shown, place, measure: str, opened: int, side: str) -> No
 
 
 def _clicked(key: str) -> None:
-    """A click on a line's point, or on the map, opens that layer (and channel)."""
+    """A click on a line's point opens that layer, one on a channel's dot that channel."""
     points = st.session_state[key].selection.points
     if points:
         st.session_state[keys.DEPTH_LAYER.name] = int(points[-1]["x"])
@@ -593,11 +593,12 @@ def _layer_sentence(shown: Shown, opened: int) -> str:
     least, most = min(found), max(found)
     channels = next(iter(shown.records.values())).layers[opened].channels
     said = f"Layer {opened + 1}, “{layer.name}”: {layer.kind}, {channels} channels."
+    what = "fire" if layer.activation else "are above 0 (no activation follows)"
     if len(found) < 2 or round(least[0], 3) == round(most[0], 3):
-        return f"{said} {percent(most[0])} of its units fire."
+        return f"{said} {percent(most[0])} of its units {what}."
     return (
-        f"{said} Most of its units fire under “{most[1]}” ({percent(most[0])}), least under "
-        f"“{least[1]}” ({percent(least[0])})."
+        f"{said} Of its units {percent(most[0])} {what} under “{most[1]}”, {percent(least[0])} "
+        f"under “{least[1]}”: the largest share and the smallest."
     )
 
 
@@ -662,14 +663,16 @@ _NEARLY = _EXACT.replace("exact up to float32", "percentiles to 1/128 of their v
 
 
 def _filter(layer: Layer, channel: int) -> None:
-    if layer.weights is None or layer.operator not in ("Conv", "Gemm"):
-        st.caption("This layer has no filters to show.")
+    if layer.weights is None or layer.operator not in ("Conv", "Gemm", "MatMul"):
+        st.caption(
+            "Filters are drawn of convolutions and fully connected layers with stored weights."
+        )
         return
-    weights = layer.weights[channel - 1] if layer.operator == "Conv" else None
-    if layer.operator == "Gemm":
-        weights = layer.weights[channel - 1][:, np.newaxis, np.newaxis]
-    assert weights is not None
-    if weights.ndim != 3:
+    weights = layer.weights[channel - 1]
+    if layer.operator in ("Gemm", "MatMul"):
+        weights = weights.reshape(-1, 1, 1)
+    if weights.ndim != 3 or not np.isfinite(weights).all():
+        st.caption("This channel's filter is no plane of numbers to draw.")
         return
     inputs = "R, G, B" if weights.shape[0] == 3 else "input channel"
     st.caption(f"Filter of channel {channel}")
@@ -698,11 +701,12 @@ def _maps(shown: Shown, layer: Layer, channel: int) -> None:
                 st.caption("This layer's output has no rows and columns to draw as maps.")
                 return
             planes[column.name, light] = plane
+    finite = {place: plane for place, plane in planes.items() if np.isfinite(plane).all()}
     extents = [
         Extent(column, float(plane.min()), float(plane.max()), (-3.0, 3.0))
-        for (column, _), plane in planes.items()
+        for (column, _), plane in finite.items()
     ]
-    seen = dict(zip(planes, windows(extents, "stretch", scale), strict=True))
+    seen = dict(zip(finite, windows(extents, "stretch", scale), strict=True)) if finite else {}
     heads = [
         viewer.Column(column.name, _short(column), METHOD_COLOURS.get(column.name, "#7a7a7a"))
         for column in shown.columns
@@ -717,7 +721,11 @@ def _maps(shown: Shown, layer: Layer, channel: int) -> None:
         rows.append(plane_row(f"{at}", title, view, height, width))
         for column in shown.columns:
             place = (column.name, light)
-            cells[f"{at}", column.name] = plane_cell(planes[place], seen[place])
+            cells[f"{at}", column.name] = (
+                plane_cell(planes[place], seen[place])
+                if place in seen
+                else viewer.MessageCell("This map holds values that are no finite numbers.")
+            )
     with st.container(key="grid"):
         viewer.show(heads, rows, cells, display_label=describe("stretch", scale), key="layer_maps")
     st.caption(

@@ -38,7 +38,9 @@ at large, unless --as-they-are says that they are like those of the training.
             where no batch normalization is stored, its share of the likelihood
   deep      median distance over all batch normalizations
   entropy   mean entropy of the answers, in bits
-  first     share of the photos with the same first class as under the verdict's preprocessing"""
+  first     share of the photos with the same first class as under the verdict's preprocessing
+  accuracy  share of the photos whose first class is their label, where labels are given
+The JSON holds the intervals, the five first classes of every photo, and code for more libraries."""
 
 
 def add(command: AddCommand) -> None:
@@ -141,18 +143,30 @@ def text(verdict: Verdict) -> str:
     """The verdict's sentences, the table of candidates, and code."""
     lines = [*verdict.words(), "", f"input  {verdict.input}", ""]
     measure = "nats" if verdict.evidence == "output" else "distance"
-    heads = (measure, "support", "deep", "entropy", "first")
+    heads = [measure, "support", "deep", "entropy", "first"]
+    accurate = any(row.accuracy is not None for row in verdict.rows)
+    heads += ["accuracy"] * accurate
     width = max(len(row.title) for row in verdict.rows)
     lines.append(f"{'fed as':{width}}" + "".join(f"{head:>10}" for head in heads))
     for row in verdict.rows:
-        cells = (
+        cells = [
             _cell(row.score if measure == "nats" else row.distance),
             f"{row.support:.0%}" if row.asked else "–",
             _cell(row.deep),
             _cell(row.entropy),
             "–" if row.agreement is None else f"{row.agreement:.0%}",
-        )
+        ]
+        if accurate:
+            cells.append("–" if row.accuracy is None else f"{row.accuracy:.0%}")
         lines.append(f"{row.title:{width}}" + "".join(f"{cell:>10}" for cell in cells))
+    guesses = [row for row in verdict.rows if row.top5]
+    if guesses:
+        lines += ["", "first classes of the first photo"]
+        lines += [
+            f"{row.title:{width}}  "
+            + ", ".join(f"{name} {share:.0%}" for name, share in row.top5[0])
+            for row in guesses
+        ]
     return "\n".join([*lines, "", verdict.code("numpy").rstrip()])
 
 

@@ -24,6 +24,10 @@ from normviz.networks.view import centre_view
 
 MOST_PHOTOS = 64
 
+MOST_PIXELS, MOST_BYTES = 1_500_000, 128 << 20
+"""A network's input may have so many pixels, and the photos in its size take so many bytes: of a
+large input fewer than MOST_PHOTOS are taken."""
+
 FLAT = 0.01
 """An image whose std is below this, in fractions of the range, has no contrast."""
 
@@ -63,6 +67,9 @@ MOST_ODDS = 6.0
 MOST_FIRST = 3.0
 """The same of distances where no constants can be recovered."""
 
+ALIKE = 1e-9
+"""Scores that are all this close tell nothing."""
+
 SHOWN = ("unit", "bytes", "half", "imagenet")
 """Families whose cost is always measured."""
 
@@ -79,12 +86,20 @@ class Step:
 def views_for(network: Network, images: Sequence[Image], usual: bool = True) -> Views:
     """Cut the middle of each image in the network's size, as fractions of its value range.
 
-    Raises :class:`ParameterError` for no images.
+    Raises :class:`ParameterError` for no images, and for an input too large to be inspected.
     """
     if not images:
         raise ParameterError("An inspection needs at least one image, better 16.")
     entry, found = network.input, []
-    for image in images[:MOST_PHOTOS]:
+    pixels_each = entry.height * entry.width
+    if pixels_each > MOST_PIXELS:
+        raise ParameterError(
+            f"{network.name}: its input of {entry.width:,} × {entry.height:,} px is larger than an "
+            f"inspection keeps in memory (at most {MOST_PIXELS:,} px). Export it with a smaller "
+            "input, or with one of any size."
+        )
+    room = max(1, MOST_BYTES // (4 * entry.channels * pixels_each))
+    for image in images[: min(MOST_PHOTOS, room)]:
         rgb = as_rgb(image)
         low, high = rgb.value_range
         pixels = centre_view(rgb.pixels.astype(np.float32), entry.height, entry.width)
@@ -117,6 +132,16 @@ def inspect_network(
 
     Raises what :meth:`Network.run` raises.
     """
+    if not network.layers:
+        raise ParameterError(
+            f"{network.name}: it has no layer with stored weights, so nothing in it was trained."
+        )
+    weights = network.layers[0].weights
+    if weights is not None and not (np.isfinite(weights).all() and weights.any()):
+        raise ParameterError(
+            f"{network.name}: the weights of its first layer are all 0, or no finite numbers; "
+            "export a trained network."
+        )
     views = views_for(network, images, usual)
     work = _Inspection(network, views, labels, costs, seed)
     yield from work.steps()
@@ -245,6 +270,7 @@ class _Inspection:
     def _run_through(self) -> Iterator[Step]:
         if self.first is not None:
             yield from self._all_through(self._finalists(-self.first[:, 0]))
+            yield from self._shown_in_order()
             return
         # Without normalizations every family is asked, the other order of channels for the best.
         some = [family for family in self.families if family.head.order != "BGR"]
@@ -255,6 +281,24 @@ class _Inspection:
         finalists = self._finalists(self._scores()[:, 0])
         yield from self._all_through([one for one in finalists if one.key not in self.through])
         yield from self._all_through([f for f in finalists if self._answers(f)], mirrored=True)
+        yield from self._shown_in_order()
+
+    def _shown_in_order(self) -> Iterator[Step]:
+        """What is always shown, in the order of channels that the verdict has."""
+        scores = self._scores()
+        if not self.costs or not np.isfinite(scores[:, 0]).any():
+            return
+        leader, _ = self._ordered(scores, self._support(scores))
+        order = self.families[leader].head.order
+        yield from self._all_through(
+            [
+                family
+                for family in self.families
+                if family.head.order == order
+                and _named(family) & set(SHOWN)
+                and family.key not in self.through
+            ]
+        )
 
     def _all_through(self, chosen: list[Family], mirrored: bool = False) -> Iterator[Step]:
         """Feed the photos, or with ``mirrored`` the mirror images of those that have been fed."""
@@ -300,12 +344,10 @@ class _Inspection:
 
     def verdict(self) -> Verdict:
         scores = self._scores()
-        if not np.isfinite(scores[:, 0]).any():
-            raise ParameterError(
-                f"{self.network.name}: nothing tells what it expects. It stores no batch "
-                "normalization that can be used, its output is no row of classes, and its first "
-                "layer is no plain convolution."
-            )
+        known = scores[np.isfinite(scores[:, 0]), 0]
+        alike = self.first is not None and len(known) > 2 and np.ptp(known) < ALIKE
+        if not len(known) or alike:
+            raise ParameterError(f"{self.network.name}: {self._why_nothing_tells()}")
         support = self._support(scores)
         leader, order_support = self._ordered(scores, support)
         best = self.families[leader]
@@ -363,7 +405,27 @@ class _Inspection:
                 if known
             ),
             filters=int(counted(self.norms[0]).sum()) if self.norms else 0,
+            dtype=entry.dtype,
         )
+
+    def _why_nothing_tells(self) -> str:
+        norms = self.network.batch_norms
+        inside = in_graph(self.network.graph, self.network.input)
+        if inside.changes and not np.any(inside.gain):
+            return f"nothing tells what it expects. {inside.words()}"
+        if norms and not self.norms:
+            return (
+                "nothing tells what it expects. The means and variances that its batch "
+                "normalizations store are no possible ones (negative, not finite, or never "
+                "trained), and its answers do not tell candidates apart."
+            )
+        if not norms:
+            return (
+                "nothing tells what it expects. It stores no batch normalization apart, and "
+                "neither its answers nor its first layer tell candidates apart: the output is no "
+                "row of finite numbers for classes, or the first layer no plain convolution."
+            )
+        return "nothing tells what it expects: all candidates fit its statistics equally well."
 
     def _answers(self, family: Family) -> Answers | None:
         through = self.through.get(family.key)
@@ -472,8 +534,9 @@ class _Inspection:
             known |= {"distance": float(self.first[index, 0]), "interval": (low, high)}
         else:
             if np.isfinite(scores[index, 0]):
-                # In nats, below the most likely one.
-                known["score"] = float(scores[index, 0] - scores[:, 0].max())
+                # In nats, below the most likely one: of the mean shares, by which rows are ranked.
+                most = float(self._support(scores).max())
+                known["score"] = float(np.log(support / most)) if support else -np.inf
                 low, high = np.percentile(posterior(scores[:, 1:])[index], [2.5, 97.5])
                 known["interval"] = (float(low), float(high))
         found = self.through.get(family.key)

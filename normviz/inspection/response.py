@@ -111,6 +111,10 @@ def _plain_share(products: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.clip(seen / np.maximum(total, 1e-30), 1e-6, 1.0)
 
 
+_VALUES = 1 << 22
+"""So many float64 values of filters' answers are held at a time."""
+
+
 def measure_response(network: Network, views: Views, tap: str) -> Iterator[Response | None]:
     """Yield None after each photo, and at the end the response of the tensor ``tap``.
 
@@ -120,31 +124,46 @@ def measure_response(network: Network, views: Views, tap: str) -> Iterator[Respo
     shape = views.fractions.shape[1:]
 
     def run(values: np.ndarray) -> np.ndarray:
-        found = network.run(values.astype(np.float32), [tap])[tap].astype(np.float64)
-        return found.reshape(*found.shape[:2], -1)
+        found = network.run(values.astype(np.float32), [tap])[tap][0]
+        return found.reshape(len(found), -1)
 
-    zero = run(np.zeros((1, *shape)))[0]
-    ones = [run(_only(np.ones((1, *shape[:2])), c, channels))[0] - zero for c in range(channels)]
+    zero = run(np.zeros((1, *shape)))
+    ones = [run(_only(np.ones((1, *shape[:2])), c, channels)) for c in range(channels)]
+    filters, places = zero.shape
+    count = channels * channels + channels + 2
+    # In float64 all of a large first layer would fill gigabytes; some filters at a time do not.
+    block = max(1, _VALUES // (count * places))
+    blocks = [slice(start, start + block) for start in range(0, filters, block)]
     products = []
     for index in range(len(views)):
         image = views.fractions[index : index + 1]
         alone = [
-            run(_only(image[..., colour], channel, channels))[0] - zero
+            run(_only(image[..., colour], channel, channels))
             for channel in range(channels)
             for colour in range(channels)
         ]
-        parts = np.stack([*alone, *ones, zero, np.ones_like(zero)], axis=1)
         if index == 0:
-            together = run(image)[0]
+            together, error = run(image), 0.0
             # What bends each channel by itself still adds up, but not under another factor.
-            turned = run(-0.5 * image)[0]
-            error = max(
-                np.abs(together - sum(alone[:: channels + 1]) - zero).max(),
-                np.abs(turned - zero + 0.5 * (together - zero)).max(),
-            )
-            if not error <= AFFINE * max(float(together.std()), 1e-12):
+            turned = run(-0.5 * image)
+            for rows in blocks:
+                base = zero[rows].astype(np.float64)
+                whole = together[rows] - base
+                added = sum(one[rows] - base for one in alone[:: channels + 1])
+                half = turned[rows] - base + 0.5 * whole
+                error = max(error, np.abs(whole - added).max(), np.abs(half).max())
+                # NaN is no larger than anything.
+                error = error if np.isfinite(whole).all() else np.inf
+            if not error <= AFFINE * max(float(together.std(dtype=np.float64)), 1e-12):
                 return
-        products.append(parts @ parts.transpose(0, 2, 1) / parts.shape[2])
+        found = []
+        for rows in blocks:
+            base = zero[rows].astype(np.float64)
+            parts = np.stack(
+                [*(one[rows] - base for one in (*alone, *ones)), base, np.ones_like(base)], axis=1
+            )
+            found.append(parts @ parts.transpose(0, 2, 1) / places)
+        products.append(np.concatenate(found))
         yield None
     yield Response(np.stack(products), views.means, views.pairs, views.usual)
 

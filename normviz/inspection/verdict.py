@@ -18,9 +18,11 @@ FITS, POOR = 0.03, 0.3
 """Distances up to which the best candidate fits well, and beyond which none does: MobileNetV2 has
 0.002 under its own constants, EfficientNet-Lite0 0.01."""
 
-FEW_PHOTOS, FEW_FILTERS = 4, 6
+FEW_PHOTOS, FEW_FILTERS = 8, 6
 """Fewer than so many cannot make a verdict sure, whatever their bootstrap says."""
 TOLD_APART = 0.9
+
+CODE_TARGETS = ("numpy", "torchvision", "albumentations", "keras", "opencv")
 
 ORDER_TRIALS = {"first layer": (120, 93, 92), "output": (40, 2, 2)}
 """By evidence: networks of benchmarks/results/inspection.json, how often RGB or BGR was said, and
@@ -107,6 +109,7 @@ class Verdict:
     rows: tuple[Row, ...]
     spoke: tuple[str, ...] = ()
     filters: int = 0
+    dtype: str = "float32"
     notes: tuple[str, ...] = ()
 
     @property
@@ -125,6 +128,8 @@ class Verdict:
         if distance is None or not distance <= POOR or self.support < 0.6:
             return "low"
         few = self.photos < FEW_PHOTOS or self.filters < FEW_FILTERS
+        if self.support < SURE and (few or not self.published):
+            return "low"
         sure = self.published and distance <= FITS and self.support >= SURE and not few
         return "high" if sure else "fair"
 
@@ -136,18 +141,48 @@ class Verdict:
     def code(self, target: str = "numpy") -> str:
         """Return code that feeds the network right, from 8-bit RGB pixels (OpenCV: from BGR).
 
+        ``normalize`` gives the values, ``feed`` one image in the network's layout, a batch of one.
         ``target``: "numpy", "torchvision", "albumentations", "keras" or "opencv".
         """
         gain, bias, turned = self.candidate.gain, self.candidate.bias, self.candidate.order == "BGR"
         if turned:
             gain, bias = gain[::-1], bias[::-1]
         if target != "opencv":
-            return constants_code(target, gain, bias, turned=turned)
+            body = constants_code(target, gain, bias, turned=turned) + self._feed(target)
+            return (
+                "import numpy as np\n" * (" np.rint" in body and "import numpy" not in body)
+            ) + body
         body = constants_code("numpy", gain, bias).replace("channels as in the image", _fed(turned))
         head = "" if turned else "    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)\n"
         define = "def normalize(image):\n"
         comment = "    # image: as cv2.imread gives it, BGR\n"
-        return "import cv2\n" * (not turned) + body.replace(define, define + comment + head)
+        body = body.replace(define, define + comment + head)
+        return "import cv2\n" * (not turned) + body + self._feed("numpy")
+
+    def _feed(self, target: str) -> str:
+        """Code from one image of the network's size to its input, in layout, batch and type."""
+        height, width = self.size
+        first = self.layout == "NCHW"
+        whole = self.dtype == "uint8"
+        value, kind = "normalize(image)", self.dtype
+        if target == "torchvision":
+            value = (value if first else f"{value}.movedim(0, -1)") + "[None]"
+            value += ".round()" * whole + f".to(torch.{kind})" * (kind != "float32")
+        else:
+            value = f"np.asarray({value})" if target == "keras" else value
+            value += ".transpose(2, 0, 1)" * first + "[None]"
+            value = f"np.rint({value})" if whole else value
+            value += f'.astype("{kind}")' * (kind != "float32")
+        channels = len(self.candidate.gain)
+        shape = (
+            f"1 × {channels} × {height} × {width}"
+            if first
+            else f"1 × {height} × {width} × {channels}"
+        )
+        return (
+            f"\n\ndef feed(image):\n    # image: cut or resized to {height} × {width}\n"
+            f"    return {value}  # {self.layout}: {shape}\n"
+        )
 
     def words(self) -> list[str]:
         """Plain sentences, the verdict first, computed from the numbers."""
@@ -195,7 +230,7 @@ class Verdict:
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         if named and self.evidence == "output":
             more += f", together {sum(row.support for row in named):.0%}"
-        left = f" Not ruled out: {rivals}{more}." if named else ""
+        left = f" Not ruled out, or too near to be told apart: {rivals}{more}." if named else ""
         distance = self.row.distance
         if distance is not None and not distance <= POOR:
             left += (
@@ -213,13 +248,20 @@ class Verdict:
                 f"{self.candidate.order} {self.order_support:.0%}); the code assumes "
                 f"{self.candidate.order}."
             )
+        nearest = self.rows[0].order
+        turned = (
+            ""
+            if nearest in (self.order, "grey") or self.evidence == "output"
+            else f" The nearest candidate of all is fed as {nearest}; the order is told by what "
+            "else fits in each."
+        )
         said = f"{self.order} fits better than the other order ({self.order_support:.0%} by these"
         if self.evidence not in ORDER_TRIALS:
-            return f"{said} photos)."
+            return f"{said} photos).{turned}"
         trials, told, right = ORDER_TRIALS[self.evidence]
         return (
             f"{said} photos). Of {trials} networks written anew for the benchmark, with 16 photos "
-            f"each, one of the two was said of {told}, rightly of {right}."
+            f"each, one of the two was said of {told}, rightly of {right}.{turned}"
         )
 
     def _costs(self) -> list[str]:
@@ -248,8 +290,8 @@ class Verdict:
                 parts.append(f"another first class for {1 - row.agreement:.0%} of the photos")
             if row.distance is not None and own.distance:
                 parts.append(
-                    f"a distance of {row.distance:.3g} instead of {own.distance:.2g} at the first "
-                    "normalization"
+                    f"a distance of {_number(row.distance)} instead of {_number(own.distance)} at "
+                    "the first normalization"
                 )
             if row.entropy is not None and own.entropy is not None:
                 parts.append(f"entropy {row.entropy:.2f} instead of {own.entropy:.2f} bits")
@@ -306,7 +348,7 @@ class Verdict:
             "spoke": list(self.spoke),
             "candidates": [_row(row) for row in self.rows],
             "words": self.words(),
-            "code": {target: self.code(target) for target in ("numpy", "torchvision", "opencv")},
+            "code": {target: self.code(target) for target in CODE_TARGETS},
         }
 
 
@@ -348,7 +390,8 @@ def _fed(turned: bool) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+    return text.replace("-", "−")
 
 
 def _all(values: np.ndarray) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,14 @@ MOST_PIXELS = 4096 * 4096
 """Of one fixed batch: images are scaled to what the input says, so a wrong size costs memory."""
 
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+FOLDED = (
+    *("Add", "Concat", "Div", "Mul", "Reciprocal", "Reshape", "Sqrt", "Squeeze", "Sub"),
+    *("Transpose", "Unsqueeze"),
+)
+MOST_FOLDED = 4096
+"""Of nodes of these operators whose inputs are all stored, with so many numbers at most, the
+output counts as stored too."""
 ACTIVATIONS = {
     "Relu": "ReLU",
     "Clip": "Clip",
@@ -104,8 +112,9 @@ class Layer:
 
     ``tap`` is the tensor of its pre-activations: what its activation receives, after the batch
     normalization. Channels lie on ``axis``. ``saturation`` is where the activation stops growing.
-    ``weights`` are as stored: (F, C / groups, k, k) for a convolution. ``normalization`` names one
-    without stored statistics that stands in the place of a batch normalization.
+    ``weights`` begin with the outputs, (F, C / groups, k, k) or (F, C), but for a transposed
+    convolution, whose are as stored. ``normalization`` names one without stored statistics that
+    stands in the place of a batch normalization.
     """
 
     name: str
@@ -182,7 +191,33 @@ class Graph:
                     return np.array(attribute.floats or attribute.ints)
         if node is not None and node.op_type in ("Cast", "DequantizeLinear"):
             return self._converted(node)
+        if node is not None and node.op_type in FOLDED:
+            return self._folded(node)
         return None
+
+    def _folded(self, node: NodeProto) -> np.ndarray | None:
+        """What a node makes of few stored numbers: exporters leave constants in such steps."""
+        from onnx import helper
+        from onnx.reference import ReferenceEvaluator
+
+        given = {name: self.constant(name) for name in node.input if name}
+        known = {name: array for name, array in given.items() if array is not None}
+        if len(known) < len(given) or sum(array.size for array in known.values()) > MOST_FOLDED:
+            return None
+        entries = [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+            )
+            for name, array in known.items()
+        ]
+        made = helper.make_empty_tensor_value_info(node.output[0])
+        graph = helper.make_graph([node], "constant", entries, [made])
+        model = helper.make_model(graph, opset_imports=self.model.opset_import)
+        try:
+            found: Any = ReferenceEvaluator(model).run(None, known)
+            return np.asarray(found[0])
+        except Exception:  # The evaluator's errors have no base of their own.
+            return None
 
     def _array(self, tensor: TensorProto) -> np.ndarray:
         from onnx import numpy_helper
@@ -272,6 +307,10 @@ class Graph:
             normalization, tap = self._other_norm(tap)
         activation, saturation = self._activation(tap)
         axis = -1 if node.op_type == "MatMul" else 1
+        if node.op_type == "MatMul" or (
+            node.op_type == "Gemm" and not attribute(node, "transB", 0)
+        ):
+            weights = np.moveaxis(weights, -1, 0)
         title = _title(node.input[1], node)
         return Layer(
             title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -129,6 +130,9 @@ def load(
     return Network(model, name or getattr(source, "name", str(source)), layout, size)
 
 
+_MOST_WORDS = 300
+
+
 def _session_of(graph: Graph, taps: Sequence[str]) -> Any:
     try:
         import onnxruntime
@@ -218,7 +222,11 @@ def _in_batches(
 
 
 def _short(error: Exception) -> str:
+    """ONNX Runtime's words without its name, error number, and places and names in its source."""
     text = " ".join(str(error).split())
-    # ONNX Runtime begins with its name and the number of the error.
     text = text.partition(" : FAIL : ")[2] or text.partition(" : INVALID_ARGUMENT : ")[2] or text
-    return text[:300] or type(error).__name__
+    text = re.sub(r"\S*onnxruntime/\S+\.(?:h|cc):\d+ .*?\) (?=[A-Z])", "", text)
+    # Whole sentences, as far as they fit.
+    if len(text) > _MOST_WORDS:
+        text = text[:_MOST_WORDS].rpartition(". ")[0] or f"{text[:_MOST_WORDS]}…"
+    return text.rstrip(". ") or type(error).__name__

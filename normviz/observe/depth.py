@@ -124,7 +124,7 @@ def depth_sentence(
         f"At {light}, “" if light.endswith("EV") else f"In the light {light}, “" if light else "“"
     )
     if not known:
-        return f"What each layer feels under {name}. Choose a second method to hold against it."
+        return f"What each layer feels {name}. Choose a second method to hold against it."
     least, most = known[0], known[-1]
     text = (
         f"{start}{least[1]}” keeps the channels nearest to those {name}: moved by "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from app.lessons import LESSONS
 from app.views import sights
@@ -41,19 +40,3 @@ def test_a_prediction_is_decided_by_an_effect_of_its_own_lesson(lesson):
 
 def test_lessons_have_an_experiment_or_a_sight():
     assert {lesson.key for lesson in LESSONS if not lesson.experiments} == set(sights.SIGHTS)
-
-
-def _two_equal_pictures() -> None:
-    import streamlit as st
-
-    from app.views.experiments import _draw_running
-
-    place, lines = st.empty(), {"a": [(10, 1.0), (20, 0.5)]}
-    for number in (1, 2):
-        # No new point of the first seed has come between the two.
-        _draw_running(place, lines, 1, 4, float(number), number)
-
-
-def test_a_run_may_draw_the_same_picture_twice():
-    found = AppTest.from_function(_two_equal_pictures).run(timeout=30)
-    assert not found.exception

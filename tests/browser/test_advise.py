@@ -77,6 +77,8 @@ def test_a_race_on_uploaded_classes_says_what_the_package_says(open_page):
     data = archive({"dark": 14, "light": 16})
     upload(page, ("set.zip", data))
     page.get_by_role("button", name="Run the race").click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Run the race").click()
     page.get_by_text("Right, by the light of the test").wait_for()
     settled(page)
     photos = read(("set.zip", data))

@@ -105,6 +105,22 @@ def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
     assert lines["error of the mean"] == [pair[0] for pair in stored]
 
 
+def test_a_run_shows_its_curves_and_can_be_cancelled(open_page):
+    page = open_page(address(4, revealed="true", seed_one_rate=70))
+    page.wait_for_selector(".st-key-figure_one_rate .js-plotly-plot", state="attached")
+    page.locator(".st-key-run_now_one_rate button").click()
+    page.wait_for_selector(".st-key-running_one_rate .js-plotly-plot", state="attached")
+    assert page.locator(".st-key-figure_one_rate").count() == 0
+    page.locator(".st-key-cancel_one_rate button").click()
+    page.wait_for_selector(".st-key-run_now_one_rate", state="attached")
+    page.wait_for_selector(".st-key-figure_one_rate .js-plotly-plot", state="attached")
+    settled(page)
+    # Nothing goes on behind it.
+    page.wait_for_timeout(1500)
+    assert page.locator(".st-key-cancel_one_rate").count() == 0
+    assert page.get_by_text("Computed beforehand on").count() == 1
+
+
 def test_statistics_of_two_surfaces_follow_the_albedo(open_page):
     methods = ("scale_01", "dataset_zscore", "image_mean", "image_standardize")
     for albedo in (0.5, 0.25):

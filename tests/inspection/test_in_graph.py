@@ -39,6 +39,23 @@ def test_a_mean_and_std_on_pixels_channels_last():
     assert "(x − [120, 110, 100]) / [60, 50, 40]" in found.words()
 
 
+def test_constants_that_the_graph_brings_into_shape():
+    mean, std = np.float32([0.5, 0.25, 0.125]), np.float32([4.0, 1.0, 0.25])
+    nodes = [
+        helper.make_node("Unsqueeze", ["m", "axes"], ["m3"]),
+        helper.make_node("Sqrt", ["s"], ["root"]),
+        helper.make_node("Reshape", ["root", "shape"], ["s3"]),
+        helper.make_node("Sub", ["x", "m3"], ["a"]),
+        helper.make_node("Div", ["a", "s3"], ["z"]),
+        convolution(WEIGHTS, "z"),
+    ]
+    stored = {"m": mean, "s": std, "axes": np.int64([1, 2]), "shape": np.int64([1, 3, 1, 1])}
+    found = found_in(nodes, stored)
+    assert found.steps == ("Sub", "Div")
+    assert found.gain == pytest.approx(1 / np.sqrt(std))
+    assert found.bias == pytest.approx(-mean / np.sqrt(std))
+
+
 def test_a_constant_minus_the_image_turns_its_sign():
     found = found_in([node("Sub", ["one", "x"]), convolution(WEIGHTS, "z")], {"one": np.float32(1)})
     assert found.gain.tolist() == [-1, -1, -1] and found.bias.tolist() == [1, 1, 1]

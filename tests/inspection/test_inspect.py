@@ -11,7 +11,7 @@ from normviz.images import image_of
 from normviz.inspection import Step, Verdict, inspect_network, verdict_of
 from normviz.inspection.candidates import Candidate, candidates, separation
 from normviz.inspection.recovered import ASSUMED_STD
-from normviz.inspection.verdict import ORDER_TRIALS
+from normviz.inspection.verdict import CODE_TARGETS, ORDER_TRIALS
 from normviz.networks import mobilenet_v2_network
 from normviz.samples import SAMPLES, load_sample
 from tests.inspection.re_expressed import Convention, re_expressed
@@ -84,7 +84,7 @@ def test_the_record_is_json_with_the_verdict_and_code(own):
     assert record["verdict"]["key"] == "imagenet"
     assert record["verdict"]["assumed_order"] == "RGB"
     assert record["verdict"]["mean"] == pytest.approx([0.485, 0.456, 0.406])
-    assert {"numpy", "torchvision", "opencv"} == set(record["code"])
+    assert set(CODE_TARGETS) == set(record["code"])
 
 
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
@@ -98,6 +98,41 @@ def test_the_code_feeds_what_the_verdict_says(own, order):
         scope: dict = {}
         exec(verdict.code(target), scope)
         assert scope["normalize"](np.ascontiguousarray(image)) == pytest.approx(right, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layout", "dtype"), [("NCHW", "float32"), ("NHWC", "float32"), ("NCHW", "uint8")]
+)
+@pytest.mark.parametrize("target", ["numpy", "opencv", "torchvision", "albumentations", "keras"])
+def test_the_code_feeds_a_batch_of_one_in_the_network_s_layout(own, target, layout, dtype):
+    pytest.importorskip({"opencv": "cv2"}.get(target, target))
+    gain = (255.0, 0.0) if dtype == "uint8" else (4.0, -2.0)
+    candidate = Candidate("x", "", *(np.full(3, value) for value in gain), "RGB")
+    verdict = replace(own[-1], candidate=candidate, layout=layout, dtype=dtype, size=(4, 5))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
+    given = pixels[..., ::-1] if target == "opencv" else pixels
+    given = np.ascontiguousarray(given)
+    if target == "torchvision":
+        import torch
+
+        given = torch.from_numpy(given).permute(2, 0, 1)
+    scope: dict = {}
+    exec(verdict.code(target), scope)
+    fed = np.asarray(scope["feed"](given))
+    right = candidate.fed(pixels / 255)
+    right = right.transpose(2, 0, 1) if layout == "NCHW" else right
+    assert fed.shape == (1, *right.shape) and fed.dtype == dtype
+    assert fed[0] == pytest.approx(right, abs=1e-4)
+
+
+def test_what_is_usual_costs_something_under_bgr_too(photos):
+    network = re_expressed(mobilenet_v2_network(), Convention(known("imagenet", "BGR")))
+    verdict = verdict_of(network, photos)
+    assert verdict.candidate.order == "BGR"
+    for key in ("unit", "bytes", "half"):
+        row = next(row for row in verdict.rows if row.key == f"{key}_bgr")
+        assert row.agreement is not None and row.top5
+    assert "another first class for" in " ".join(verdict.words())
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from normviz.inspection import verdict_of, views_for
 from normviz.inspection.from_output import Answers
 from normviz.inspection.through import class_shares
 from normviz.networks import mobilenet_v2_network
-from normviz.samples import SAMPLES, load_sample
+from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.inspection.small import convolution, network_of, normalized
 
 SHAPE = ("n", 3, 32, 32)
@@ -153,8 +153,8 @@ def test_a_graph_that_multiplies_by_nothing_says_so(photos):
         "zero": np.zeros((1, 3, 1, 1), np.float32),
         "v": np.ones(16, np.float32),
     }
-    verdict = verdict_of(network_of(nodes, stored, SHAPE), photos)
-    assert "nothing of it arrives" in said(verdict) and verdict.confidence == "low"
+    with pytest.raises(ParameterError, match="nothing of it arrives"):
+        verdict_of(network_of(nodes, stored, SHAPE), photos)
 
 
 def test_mirror_images_are_asked_beside_the_photos(photos):
@@ -169,3 +169,49 @@ def test_mirror_images_are_asked_beside_the_photos(photos):
     agreed = Answers(shares, mirrored).agreement(np.ones((1, 16)))[0]
     assert verdict.row.mirror_agreement == pytest.approx(agreed, rel=1e-5)
     assert agreed < 1
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_first_filters_that_are_nothing_are_said(photos, value):
+    weights = np.full((16, 3, 3, 3), value, np.float32)
+    with pytest.raises(ParameterError, match="weights of its first layer are all 0, or no finite"):
+        verdict_of(normalized(weights, np.full(16, 0.1), np.ones(16), shape=SHAPE), photos)
+
+
+def test_impossible_statistics_are_said(photos):
+    weights = filters()
+    stored = {name: np.ones(16, np.float32) for name in "gbm"} | {"v": np.full(16, -1, np.float32)}
+    nodes = [
+        convolution(weights),
+        helper.make_node("BatchNormalization", ["pre", "g", "b", "m", "v"], ["n"]),
+        helper.make_node("GlobalAveragePool", ["n"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    with pytest.raises(ParameterError, match="store are no possible ones"):
+        verdict_of(network_of(nodes, {"w": weights, **stored}, SHAPE), photos)
+
+
+def test_a_network_without_layers_was_never_trained(photos):
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["y"]),
+    ]
+    with pytest.raises(ParameterError, match="no layer with stored weights"):
+        verdict_of(network_of(nodes, {}, SHAPE), photos)
+
+
+def test_a_large_input_is_refused_and_a_middling_one_gets_fewer_photos(photos):
+    weights = filters(2)
+    stored = (np.full(2, 0.1), np.ones(2))
+    large = normalized(weights, *stored, shape=("n", 3, 1500, 1501))
+    with pytest.raises(ParameterError, match="1,501 × 1,500 px is larger than an inspection keeps"):
+        verdict_of(large, photos)
+    middling = normalized(weights, *stored, shape=("n", 3, 1024, 1024))
+    assert len(views_for(middling, photos[:3] * 6)) == (128 << 20) // (12 * 1024 * 1024)
+
+
+def test_few_photos_and_constants_that_no_preset_has_are_no_fair_verdict():
+    few = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
+    verdict = verdict_of(mobilenet_v2_network(), few, usual=False, costs=False)
+    assert not verdict.published and verdict.support < 0.95
+    assert verdict.confidence == "low"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from normviz.inspection import response
 from normviz.inspection.candidates import Candidate
 from normviz.inspection.photos import USUAL_MEAN, USUAL_STD, exposure, usual_covariance, views_of
 from normviz.inspection.recovered import ASSUMED_MEAN, ASSUMED_STD, recover
@@ -36,6 +37,15 @@ def test_it_gives_what_arrives_when_a_candidate_is_fed(order):
     # Zero padding is part of it: the response has to hold at the borders as well.
     assert mean[0] == pytest.approx(arrived.mean(axis=(0, 2, 3)), abs=1e-5)
     assert variance[0] == pytest.approx(arrived.var(axis=(0, 2, 3)), rel=1e-4)
+
+
+def test_filters_in_blocks_give_the_same(monkeypatch):
+    views, weights = noise(), np.random.default_rng(4).normal(size=(7, 3, 3, 3))
+    network = normalized(weights, np.zeros(7), np.ones(7))
+    whole = response_of(network, views)
+    monkeypatch.setattr(response, "_VALUES", 14 * 80 * 3)
+    parts = response_of(network, views)
+    np.testing.assert_allclose(parts.products, whole.products, rtol=1e-12)
 
 
 def test_what_the_graph_adds_by_itself_counts_once():

@@ -314,3 +314,21 @@ def test_stored_arrays_listed_as_inputs_are_none():
 def test_the_model_is_what_the_graph_was_made_of():
     model = model_of(CONV, W)
     assert Graph(model).model is model
+
+
+@pytest.mark.parametrize(
+    ("operator", "more"), [("Gemm", {}), ("Gemm", {"transB": 1}), ("MatMul", {})]
+)
+def test_weights_begin_with_the_outputs(operator, more):
+    stored = np.arange(12, dtype=np.float32).reshape(4, 3)
+    weights = stored if more else stored.T
+    (layer,) = graph_of(
+        [
+            node("GlobalAveragePool", "x", "p"),
+            node("Flatten", "p", "f"),
+            node(operator, "f w", "y", **more),
+        ],
+        {"w": np.ascontiguousarray(weights)},
+        rank=2,
+    ).layers
+    np.testing.assert_array_equal(layer.weights, stored)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from normviz.errors import ParameterError, ReadError, ShapeError
 from normviz.networks import Network, imagenet_labels, load, mobilenet_v2_network
 from normviz.networks.first_layer import FirstLayer, pre_activations
-from normviz.networks.network import tapped
+from normviz.networks.network import _short, tapped
 from tests.networks.making import filters, graph_of, model_of, node, norm_arrays, small, written
 
 RNG = np.random.default_rng(5)
@@ -204,3 +204,15 @@ def test_without_the_runtime_it_is_said_what_to_install(monkeypatch):
 
 def test_a_graph_keeps_its_name():
     assert graph_of([node("Relu", "x", "y")]).name == "tiny.onnx"
+
+
+def test_words_of_onnx_runtime_are_whole_and_without_its_source():
+    said = _short(
+        RuntimeError(
+            "[ONNXRuntimeError] : 1 : FAIL : /onnxruntime_src/onnxruntime/core/graph/x.h:46 void "
+            "onnxruntime::model::Validate(const std::unordered_map<std::string, int>&, int) ONNX "
+            "Runtime only supports some opsets. " + "More words that nobody needs. " * 20
+        )
+    )
+    assert said.startswith("ONNX Runtime only supports some opsets. More") and len(said) <= 300
+    assert said.endswith("nobody needs")
