@@ -345,7 +345,7 @@ class Verdict:
                 "steps": list(self.in_graph.steps),
             },
             "channels_left_out": self.left_out,
-            "spoke": list(self.spoke),
+            "spoke": list(self.spoke) if self.evidence == "output" else [],
             "candidates": [_row(row) for row in self.rows],
             "words": self.words(),
             "code": {target: self.code(target) for target in CODE_TARGETS},
