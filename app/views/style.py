@@ -47,6 +47,7 @@ _CSS = """<style>
 .nv-table th { font-weight: 500; }
 .nv-table thead th { font-weight: 600; }
 .nv-numbers :is(th, td):not(:first-child) { text-align: right; white-space: nowrap; }
+.nv-numbers :is(th, td) { padding-right: 10px; }
 .nv-numbers tbody th { white-space: nowrap; }
 .nv-wrapped tbody th { white-space: normal; min-width: 180px; }
 .nv-wrapped td:last-child { white-space: normal; min-width: 90px; }
@@ -61,6 +62,7 @@ _CSS = """<style>
 .stCode .token.token.operator { color: color-mix(in srgb, #ed6f13 55%, currentColor); }
 @media (max-width: 700px) {
   [class*="st-key-grid"] { overflow-x: auto; overflow-y: hidden; }
+  .nv-numbers tbody th { white-space: normal; min-width: 140px; }
   .nv-strip figure, .nv-strip img { width: 76px; }
   .nv-strip img { height: 76px; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }

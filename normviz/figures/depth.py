@@ -243,7 +243,7 @@ def filter_picture(weights: np.ndarray, inputs: str, *, dark: bool) -> go.Figure
             "marker": {"color": ["#b2182b" if v > 0 else "#2166ac" for v in flat[order]]},
             "hovertemplate": "input %{x}: weight %{y:.3g}<extra></extra>",
         }
-        layout["xaxis"] = {"title": {"text": f"largest weights, by {inputs}"}, "type": "category"}
+        layout["xaxis"] = {"title": {"text": f"largest, by {inputs}"}, "type": "category"}
         layout["yaxis"] = {"title": {"text": "weight"}}
         return go.Figure({"data": [data], "layout": layout})
     reach = float(np.abs(weights).max()) or 1.0

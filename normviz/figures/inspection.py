@@ -12,8 +12,6 @@ from normviz.inspection import Row, Verdict
 CHOSEN = "#2a66c8"
 OTHER = "#8a8f95"
 
-# The widest of the theme's fonts at the size of tick labels, on average.
-_LETTER_PX = 6.4
 _LONGEST = 44
 
 
@@ -70,21 +68,35 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
             "exponentformat": "power",
             "dtick": 2,
         }
-    left = 14 + _LETTER_PX * max((len(title) for title in titles), default=4)
+    # Titles stand above their lines: beside them they would leave a phone no room for the plot.
+    named = [
+        {
+            "text": title,
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": place - 0.1,
+            "yanchor": "bottom",
+            "showarrow": False,
+            "font": {"size": 11, "color": quiet_colour(dark)},
+        }
+        for place, title in zip(at, titles, strict=True)
+    ]
     return go.Figure(
         {
             "data": traces,
             "layout": {
                 "template": template(dark),
-                "height": 70 + 26 * len(rows),
-                "margin": {"l": left, "r": 12, "t": 6, "b": 44},
+                "height": 70 + 36 * len(rows),
+                "margin": {"l": 12, "r": 12, "t": 6, "b": 44},
                 "xaxis": axis,
                 "yaxis": {
                     "tickvals": at,
-                    "ticktext": titles,
-                    "range": [len(rows) - 0.4, -0.6],
+                    "showticklabels": False,
+                    "range": [len(rows) - 0.6, -0.8],
                     "zeroline": False,
                 },
+                "annotations": named,
                 "showlegend": False,
             },
         }
