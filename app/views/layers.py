@@ -424,11 +424,16 @@ def _how(shown: Shown) -> str:
     side = shown.network.input
     layers = shown.network.layers
     norms = len(shown.network.batch_norms)
+    rounded = (
+        "It takes whole numbers: what a method gives is rounded and clipped to 0 to 255. "
+        if shown.network.input.dtype == "uint8"
+        else ""
+    )
     return (
         f"{shown.chosen.words} {len(layers)} layers, {norms} with batch normalization in use. Each "
         f"image is reduced so that {side.width} × {side.height} px are its middle 7/8, then "
-        "normalized with the numbers of the image at full size. Measured are pre-activations: what "
-        "each activation function receives. Mean, std and shares are of every unit; percentiles "
+        f"normalized with the numbers of the image at full size. {rounded}Measured are "
+        "pre-activations: what each activation function receives. Mean, std and shares are of every unit; percentiles "
         "are known to 1/128 of their value. Click a point to open that layer below."
     )
 
