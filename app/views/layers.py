@@ -433,8 +433,9 @@ def _how(shown: Shown) -> str:
         f"{shown.chosen.words} {len(layers)} layers, {norms} with batch normalization in use. Each "
         f"image is reduced so that {side.width} × {side.height} px are its middle 7/8, then "
         f"normalized with the numbers of the image at full size. {rounded}Measured are "
-        "pre-activations: what each activation function receives. Mean, std and shares are of every unit; percentiles "
-        "are known to 1/128 of their value. Click a point to open that layer below."
+        "pre-activations: what each activation function receives. Mean, std and shares are of "
+        "every unit; percentiles are known to 1/128 of their value. Click a point to open that "
+        "layer below."
     )
 
 
