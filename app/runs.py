@@ -13,7 +13,7 @@ from normviz.lab import Record, Workers
 EVERY = 0.5
 """A page draws a run under way anew after so many seconds."""
 
-AWAY = 5.0
+AWAY = 20.0
 """A run that nobody has looked at for so many seconds is cancelled: its page was left."""
 
 

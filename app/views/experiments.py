@@ -223,7 +223,9 @@ def _draw_running(place: Any, running: Run, experiment: Experiment) -> None:
     done = sum(record.kind == "seed" for record in news)
     lines: dict[str, dict[int, float]] = {}
     for record in news:
-        if record.kind == "curve" and record.seed == news[0].seed:
+        # Experiments that train in another way than in steps side by side have other curves.
+        told = record.kind == "curve" and "losses" in record.values
+        if told and record.seed == news[0].seed:
             _grow(lines, record)
     with place.container():
         st.progress(done / total, text=f"{done} of {total} seeds, {running.seconds:.0f} s")
