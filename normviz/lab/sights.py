@@ -70,6 +70,7 @@ def _less(what: str, values: Mapping[str, Sequence[float]], key: str, base: str)
 def in_shadow(image: Image) -> np.ndarray:
     """Return the pixels with their right half in a shadow that lets a quarter of the light through.
 
+    >>> from normviz.images import image_of
     >>> in_shadow(image_of(np.full((1, 4, 3), 200, np.uint8)))[0, :, 0].tolist()
     [200, 200, 106, 106]
     """
