@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from app import keys
+from app import charts, keys
 from app.cached import ahead, compared
 from app.controls import choice, switch, whole
 from app.selection import Column, Row, Selection, light_words
@@ -75,10 +75,10 @@ def section(chosen: Selection) -> None:
         figure = activation_ranges(
             rows, sort_by=sort, relative=relative, dark=dark, other=pair.name
         )
-        _draw(figure, "activation_ranges", "Range of pre-activations for each method")
+        charts.draw(figure, "activation_ranges", "Range of pre-activations for each method")
     with right:
         figure = firing_day_night(rows, sort_by=sort, dark=dark, other=pair.name)
-        _draw(
+        charts.draw(
             figure,
             "firing",
             f"Share of units that fire by day and in the {pair.name} for each method",
@@ -98,10 +98,6 @@ def _row(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer) -> A
 def _compared(chosen: Selection, column: Column, pair: _Pair, layer: FirstLayer) -> DayNight:
     assert column.fitted is not None
     return compared(pair.day, pair.night, chosen.longest, column.fitted, layer)
-
-
-def _draw(figure, key: str, alt: str) -> None:
-    st.plotly_chart(figure, theme=None, key=key, alt=alt, config={"displayModeBar": False})
 
 
 def _scene(chosen: Selection) -> Row:

@@ -402,7 +402,7 @@ class _Inspection:
                     ("answers", self._any_answers()),
                     ("first filters", bool(self.pooled)),
                 )
-                if known
+                if known and self.first is None
             ),
             filters=int(counted(self.norms[0]).sum()) if self.norms else 0,
             dtype=entry.dtype,
@@ -523,10 +523,10 @@ class _Inspection:
         rows = []
         rank = self._rank(scores, support)
         for index in np.argsort(-rank, kind="stable"):
-            rows.append(self._row(int(index), scores, float(support[index]), own))
+            rows.append(self._row(int(index), scores, support, own))
         return tuple(rows)
 
-    def _row(self, index: int, scores: np.ndarray, support: float, own: Through | None) -> Row:
+    def _row(self, index: int, scores: np.ndarray, support: np.ndarray, own: Through | None) -> Row:
         family, all_once = self.families[index], self.weights[:1]
         known: dict[str, object] = {}
         if self.first is not None:
@@ -535,8 +535,8 @@ class _Inspection:
         else:
             if np.isfinite(scores[index, 0]):
                 # In nats, below the most likely one: of the mean shares, by which rows are ranked.
-                most = float(self._support(scores).max())
-                known["score"] = float(np.log(support / most)) if support else -np.inf
+                share = float(support[index] / support.max())
+                known["score"] = float(np.log(share)) if share else -np.inf
                 low, high = np.percentile(posterior(scores[:, 1:])[index], [2.5, 97.5])
                 known["interval"] = (float(low), float(high))
         found = self.through.get(family.key)
@@ -556,7 +556,7 @@ class _Inspection:
             mean=tuple(family.head.mean.tolist()),
             std=tuple(family.head.std.tolist()),
             fed=family.head.range,
-            support=support,
+            support=float(support[index]),
             **known,  # type: ignore[arg-type]
         )
 

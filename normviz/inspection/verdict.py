@@ -148,10 +148,7 @@ class Verdict:
         if turned:
             gain, bias = gain[::-1], bias[::-1]
         if target != "opencv":
-            body = constants_code(target, gain, bias, turned=turned) + self._feed(target)
-            return (
-                "import numpy as np\n" * (" np.rint" in body and "import numpy" not in body)
-            ) + body
+            return constants_code(target, gain, bias, turned=turned) + self._feed(target)
         body = constants_code("numpy", gain, bias).replace("channels as in the image", _fed(turned))
         head = "" if turned else "    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)\n"
         define = "def normalize(image):\n"
@@ -163,16 +160,15 @@ class Verdict:
         """Code from one image of the network's size to its input, in layout, batch and type."""
         height, width = self.size
         first = self.layout == "NCHW"
-        whole = self.dtype == "uint8"
         value, kind = "normalize(image)", self.dtype
         if target == "torchvision":
-            value = (value if first else f"{value}.movedim(0, -1)") + "[None]"
-            value += ".round()" * whole + f".to(torch.{kind})" * (kind != "float32")
+            value += ("" if first else ".movedim(0, -1)") + "[None]"
         else:
             value = f"np.asarray({value})" if target == "keras" else value
             value += ".transpose(2, 0, 1)" * first + "[None]"
-            value = f"np.rint({value})" if whole else value
-            value += f'.astype("{kind}")' * (kind != "float32")
+        if kind != "float32":
+            value += ".round()" * (kind == "uint8")
+            value += f".to(torch.{kind})" if target == "torchvision" else f'.astype("{kind}")'
         channels = len(self.candidate.gain)
         shape = (
             f"1 × {channels} × {height} × {width}"
@@ -345,7 +341,7 @@ class Verdict:
                 "steps": list(self.in_graph.steps),
             },
             "channels_left_out": self.left_out,
-            "spoke": list(self.spoke) if self.evidence == "output" else [],
+            "spoke": list(self.spoke),
             "candidates": [_row(row) for row in self.rows],
             "words": self.words(),
             "code": {target: self.code(target) for target in CODE_TARGETS},

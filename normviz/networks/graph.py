@@ -25,12 +25,12 @@ MOST_PIXELS = 4096 * 4096
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 FOLDED = (
-    *("Add", "Concat", "Div", "Mul", "Reciprocal", "Reshape", "Sqrt", "Squeeze", "Sub"),
+    *("Add", "Cast", "Concat", "Div", "Mul", "Reciprocal", "Reshape", "Sqrt", "Squeeze", "Sub"),
     *("Transpose", "Unsqueeze"),
 )
-MOST_FOLDED = 4096
-"""Of nodes of these operators whose inputs are all stored, with so many numbers at most, the
-output counts as stored too."""
+MOST_NUMBERS, MOST_FOLDED = 4096, 256
+"""Nodes of these operators whose inputs are all stored and hold so many numbers each at most make
+what counts as stored too; of one graph so many are looked at."""
 ACTIVATIONS = {
     "Relu": "ReLU",
     "Clip": "Clip",
@@ -175,8 +175,14 @@ class Graph:
     def constant(self, tensor: str) -> np.ndarray | None:
         """Return the stored array of a tensor, or None when it is computed.
 
+        What a few steps make of few stored numbers counts as stored: exporters leave constants so.
+
         Raises :class:`ReadError` for one whose bytes do not fill its shape.
         """
+        found = self._kept(tensor)
+        return self._folded.get(self.resolved(tensor)) if found is None else found
+
+    def _kept(self, tensor: str) -> np.ndarray | None:
         tensor = self.resolved(tensor)
         if tensor in self._stored:
             return self._array(self._stored[tensor])
@@ -191,30 +197,43 @@ class Graph:
                     return np.array(attribute.floats or attribute.ints)
         if node is not None and node.op_type in ("Cast", "DequantizeLinear"):
             return self._converted(node)
-        if node is not None and node.op_type in FOLDED:
-            return self._folded(node)
         return None
 
-    def _folded(self, node: NodeProto) -> np.ndarray | None:
-        """What a node makes of few stored numbers: exporters leave constants in such steps."""
+    @cached_property
+    def _folded(self) -> dict[str, np.ndarray]:
+        """The outputs of nodes of :data:`FOLDED` whose inputs are known, by one pass in order."""
+        found: dict[str, np.ndarray] = {}
+        for node in self.nodes:
+            if node.op_type not in FOLDED or len(found) == MOST_FOLDED:
+                continue
+            given: dict[str, np.ndarray] = {}
+            for name in filter(None, node.input):
+                array = found.get(self.resolved(name))
+                array = self._kept(name) if array is None else array
+                if array is None or array.size > MOST_NUMBERS:
+                    break
+                given[name] = array
+            else:
+                made = self._made(node, given)
+                if made is not None:
+                    found[node.output[0]] = made
+        return found
+
+    def _made(self, node: NodeProto, given: dict[str, np.ndarray]) -> np.ndarray | None:
         from onnx import helper
         from onnx.reference import ReferenceEvaluator
 
-        given = {name: self.constant(name) for name in node.input if name}
-        known = {name: array for name, array in given.items() if array is not None}
-        if len(known) < len(given) or sum(array.size for array in known.values()) > MOST_FOLDED:
-            return None
         entries = [
             helper.make_tensor_value_info(
                 name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
             )
-            for name, array in known.items()
+            for name, array in given.items()
         ]
-        made = helper.make_empty_tensor_value_info(node.output[0])
-        graph = helper.make_graph([node], "constant", entries, [made])
+        out = helper.make_empty_tensor_value_info(node.output[0])
+        graph = helper.make_graph([node], "constant", entries, [out])
         model = helper.make_model(graph, opset_imports=self.model.opset_import)
         try:
-            found: Any = ReferenceEvaluator(model).run(None, known)
+            found: Any = ReferenceEvaluator(model).run(None, given)
             return np.asarray(found[0])
         except Exception:  # The evaluator's errors have no base of their own.
             return None
@@ -231,14 +250,14 @@ class Graph:
 
     def _converted(self, node: NodeProto) -> np.ndarray | None:
         """Weights that are stored smaller and widened in the graph: as float16, or as levels."""
-        found = self.constant(node.input[0])
+        found = self._kept(node.input[0])
         if found is None:
             return None
         if node.op_type == "Cast":
             to = next(a.i for a in node.attribute if a.name == "to")
             return found.astype(DTYPES[to]) if to in DTYPES else None
-        scale, axis = self.constant(node.input[1]), attribute(node, "axis", 1)
-        zero = self.constant(node.input[2]) if len(node.input) > 2 else np.array(0)
+        scale, axis = self._kept(node.input[1]), attribute(node, "axis", 1)
+        zero = self._kept(node.input[2]) if len(node.input) > 2 else np.array(0)
         if scale is None or zero is None:
             return None
         if scale.ndim == 1 and scale.size > 1:

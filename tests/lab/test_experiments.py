@@ -465,6 +465,22 @@ def test_variance_split_says_what_was_planted(share, word):
 
 
 @pytest.mark.parametrize(
+    ("plain", "said"),
+    [
+        ((0.1, 0.1, 0.1, 0.1), "That predicts less."),
+        ((0.9, 0.9, 0.9, 0.9), "predicts as well."),
+        ((0.1, 0.9, 0.2, 0.8), "these sets cannot tell."),
+    ],
+)
+def test_variance_split_says_which_number_predicts_better(plain, said):
+    point = {"set": "photos", "sigma": 0.0, "share": 0.5, "correlation": 0.5, "gap": 1.0}
+    seeds = [
+        {"points": [point], "share": 0.9 + 0.01 * n, "plain": one} for n, one in enumerate(plain)
+    ]
+    assert verdicts("variance_split", seeds)[15].because.endswith(said)
+
+
+@pytest.mark.parametrize(
     ("gaps", "word"),
     [
         ((20, 20, 20, 20, 20), "holds"),

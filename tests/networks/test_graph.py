@@ -332,3 +332,15 @@ def test_weights_begin_with_the_outputs(operator, more):
         rank=2,
     ).layers
     np.testing.assert_array_equal(layer.weights, stored)
+
+
+def test_a_long_chain_of_steps_costs_as_much_as_it_is_long():
+    # Each tensor is asked for twice: followed backwards, 60 steps are 2**60 look-ups.
+    chain = [node("Add", f"y{at} y{at}", f"y{at + 1}") for at in range(60)]
+    graph = graph_of([node("Conv", "x w", "y0"), *chain], {"w": filters()})
+    assert graph.constant("y60") is None
+    doubled = [node("Add", f"c{at} c{at}", f"c{at + 1}") for at in range(20)]
+    known = graph_of(
+        [*doubled, node("Mul", "x c20", "y")], {"c0": np.ones((1, 3, 1, 1), np.float32)}
+    )
+    assert known.constant("c20").ravel().tolist() == [2.0**20] * 3

@@ -115,10 +115,12 @@ def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclus
     )
     if predicts.finding == "more":
         word = "holds"
-        if better.finding == "more":
-            said += " That predicts less."
-        else:
-            said += " On these sets the plainer number predicts as well."
+        said += {
+            "more": " That predicts less.",
+            "less": " On these sets the plainer number predicts better.",
+            "same": " On these sets the plainer number predicts as well.",
+            "open": " Which of the two predicts better these sets cannot tell.",
+        }[better.finding]
     elif predicts.finding in ("same", "less"):
         word = "fails"
     else:
