@@ -51,7 +51,12 @@ def say_source(shared: Frame) -> None:
             "files. Until then, here are the sample photos.",
             icon=":material/upload:",
         )
-    problems = shared.collection.problems
+    say_problems(shared.collection)
+
+
+def say_problems(collection: Collection) -> None:
+    """Say what could not be read of a collection, and what reading did to the files."""
+    problems = collection.problems
     if problems:
         many = len(problems) > 1
         with st.expander(
@@ -63,7 +68,7 @@ def say_source(shared: Frame) -> None:
                 st.text(str(problem))
             if len(problems) > 50:
                 st.text(f"… and {len(problems) - 50} more")
-    for note in shared.collection.notes[:5]:
+    for note in collection.notes[:5]:
         st.caption(plain(note))
 
 

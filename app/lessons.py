@@ -25,11 +25,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Lesson:
-    """One step: its live figure has the key's name, ``experiments`` are shown after the guess."""
+    """One step: ``text`` and the live figure, which has the key's name, come before the guess and
+    do not give it away; ``after`` and the ``experiments`` come after it."""
 
     key: str
     title: str
     text: str
+    after: str
     experiments: tuple[str, ...]
     prediction: Prediction
 
@@ -38,10 +40,12 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "picture",
         "What subtracting does to a picture",
-        "Subtract one and the same number from every pixel of a set, and the night stays darker "
-        "than the day: only where zero lies has changed. Subtract each image's own mean, and both "
-        "have the same; divide by its own std as well, and one can hardly tell them apart. Move "
-        "the light and look at which columns follow.",
+        "A picture can be centred by one number for a whole set of pictures, or by a number of its "
+        "own; and its contrast can be divided by one for all, or by its own. Move the light of the "
+        "night and look at which columns follow.",
+        "One and the same number, subtracted from all, only moves where zero lies: the night stays "
+        "darker than the day. After each image's own mean both have the same; divided by its own "
+        "std as well, one can hardly tell them apart.",
         (),
         Prediction(
             "All photos of a set get the set's mean and std. Do they stand as far apart in "
@@ -57,13 +61,16 @@ LESSONS: tuple[Lesson, ...] = (
         "The asker writes that a daylight image makes more neurons fire than a night-time image. A "
         "unit fires when its weighted sum is above zero. Scaling a picture by a positive number "
         "scales the sum, but does not change its sign.",
+        "Random filters have no side: of an image (÷ 255) as many units fire by day as by night, "
+        "only more strongly. Training gives filters a side, and subtracting the dataset's mean "
+        "turns a dark image into one below zero.",
         ("day_night",),
         Prediction(
-            "256 random filters see an image (÷ 255) by day and 3 EV darker. When do more units "
-            "fire?",
+            "A network was trained with the dataset's mean and std. When do more of its first "
+            "units fire: by day, or 3 EV darker?",
             ("By day", "By night", "As many in both"),
             "day_night",
-            0,
+            2,
         ),
     ),
     Lesson(
@@ -73,6 +80,8 @@ LESSONS: tuple[Lesson, ...] = (
         "together for the loss: its level lines are stretched, and gradient descent must take "
         "small steps along a narrow valley. With the mean subtracted the lines are round. Move the "
         "mean towards zero and watch the path.",
+        "Whatever takes the shared part away makes the loss rounder, and an image's own mean is "
+        "such a part too: this alone does not speak for the dataset's mean.",
         ("conditioning", "curvature"),
         Prediction(
             "Do each image's own mean and std make the loss rounder than the dataset's mean and "
@@ -86,9 +95,11 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "rate",
         "One learning rate for all",
-        "Networks are trained with one learning rate for every weight. Under some normalizations "
-        "many rates work, under others none does: each row of the map is a method, each column a "
-        "rate, and the number is how low training came.",
+        "Networks are trained with one learning rate for every weight, and a rate that suits one "
+        "input may be far too large for another. Move the rate and watch which of the two losses "
+        "still falls.",
+        "Each row of the map is a method, each column a rate, and the number is how low training "
+        "came: under some normalizations many rates work, under others few.",
         ("one_rate",),
         Prediction(
             "At one rate of 0.03 with SGD, does the dataset's mean and std end lower than ÷ 255?",
@@ -100,9 +111,11 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "shift",
         "Dataset or image?",
-        "The question itself. A small network is trained in one light and tested in others. With "
-        "the dataset's numbers a dark test image is a dark input; with its own it looks like those "
-        "of the training.",
+        "The question itself. A small network is trained in one light and tested in others. Below "
+        "is what it gets of a scene by day and in the light you choose.",
+        "With the dataset's numbers a dark test image is a dark input, unlike any of the training; "
+        "with its own it looks like those of the training. In the training's own light that is no "
+        "gain: brightness and contrast told something.",
         ("shift", "nuisance"),
         Prediction(
             "Trained by day, tested 3 EV darker: whose mean and std is right more often?",
@@ -114,9 +127,11 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "signal",
         "When brightness is the answer",
-        "Now the class is how bright a surface is. What per-image normalization removes was what "
-        "is asked for. Varied light hides the albedo from everyone: the dashed line in the result "
-        "is the best that anybody could do.",
+        "Now the class is how bright a surface is: which of two, the one that throws back all "
+        "light or the one that throws back less. Change the second and look at which columns "
+        "still show a difference.",
+        "What each image's own mean and std remove was what is asked for. Varied light hides the "
+        "albedo from everyone: the dashed line is the best that anybody could do.",
         ("signal",),
         Prediction(
             "In fixed light, can a network tell the albedo after each image's own mean and std?",
@@ -128,9 +143,11 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "batch",
         "Batch norm: the dataset seen through a keyhole",
-        "Batch normalization subtracts the mean of the batch inside the network. A batch's mean is "
-        "near the dataset's, the nearer the more images it holds; and a constant that was "
-        "subtracted before is subtracted again, so that it no longer matters.",
+        "Batch normalization subtracts the mean of the batch inside the network. Move the size of "
+        "the batch and watch how near its mean comes to the dataset's.",
+        "A batch's mean is the nearer to the dataset's the more images it holds. A constant that "
+        "was subtracted before changes all of a batch alike, and batch norm takes it away again; "
+        "zeros around the image do not move with it, so there it shows.",
         ("batch_norm", "batch_statistics", "full_batch"),
         Prediction(
             "With batch norm after the first convolution (no padding): do the loss curves with and "
@@ -143,9 +160,11 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "mean_image",
         "Mean image or channel mean",
-        "The asker names two ways: one mean a channel, or one a pixel. The mean image of random "
-        "crops is flat, since anything may be anywhere; that of digits, which all stand in the "
-        "middle, is a blurred digit.",
+        "The asker names two ways: one mean a channel, or one a pixel. Below are the mean images "
+        "of random crops and of digits, which all stand in the middle. Take more images into the "
+        "mean and watch.",
+        "The mean image of random crops is flat, since anything may be anywhere, so that both ways "
+        "subtract nearly the same; that of digits is a blurred digit.",
         ("mean_image", "channel_gradients"),
         Prediction(
             "On random crops of photos, does a mean for each pixel make the network right more "
@@ -158,9 +177,10 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "colour",
         "Is it colour normalization?",
-        "Lamps are yellow, skies blue. Only a method that takes each channel of each image by "
-        "itself does not see the colour of the light; and it throws the colours of things away "
-        "with it.",
+        "Lamps are yellow, skies blue: light has a colour as well as a strength. Move the colour "
+        "of the second light and look at which columns follow.",
+        "Only a method that takes each channel of each image by itself does not see the colour of "
+        "the light; and it throws the colours of things away with it.",
         ("colour",),
         Prediction(
             "The light turns redder or bluer by 1.5 EV. Does the network lose accuracy under the "
@@ -174,8 +194,9 @@ LESSONS: tuple[Lesson, ...] = (
         "local",
         "Local contrast",
         "Why stop at the image? Local contrast normalization takes mean and std of a neighbourhood "
-        "of each pixel: shadows and highlights of one picture come out alike. What is left are "
-        "edges; large even areas turn to noise or grey.",
+        "of each pixel. Move the light and look at what becomes of dark and bright places.",
+        "Shadows and highlights of one picture come out alike. What is left are edges; large even "
+        "areas turn to noise or grey.",
         (),
         Prediction(
             "The right half of a photo lies in shadow. Which leaves less of the shadow?",
@@ -187,9 +208,10 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         "downhill",
         "One image, or many",
-        "Each step of training sees a few images. The gradient of one image need not point "
-        "downhill for all, that of many does: another reason to look at numbers of sets, not of "
-        "images.",
+        "Each step of training sees a few images, and moves the weights for all. Take more images "
+        "a step and watch where the steps point.",
+        "The gradient of one image need not point downhill for all, that of many does. That is "
+        "about the images in a step, and says nothing of whose mean is subtracted.",
         ("one_step",),
         Prediction(
             "Do gradients of single images fail to point downhill for the whole set, often enough "
@@ -203,10 +225,11 @@ LESSONS: tuple[Lesson, ...] = (
         "answer",
         "The answer",
         "Centring helps, but per-image normalization centres too: conditioning does not decide "
-        "between dataset and image. What decides is whether an image's overall brightness and "
-        "contrast say something about what is asked (signal) or only about the light (nuisance). "
-        "Each point is a set: the more of its brightness is nuisance, the more each image's own "
-        "numbers gain.",
+        "between dataset and image. An image's brightness says something about what is asked "
+        "(signal), or only about the light (nuisance). Spread the light and watch the shares.",
+        "What decides is whether brightness and contrast are signal or nuisance. Each point is a "
+        "set: the more of its brightness is nuisance, the more each image's own numbers gain, "
+        "however much of all variance lies between images.",
         ("variance_split",),
         Prediction(
             "Does the share of nuisance go with what each image's own mean and std gain?",

@@ -13,7 +13,7 @@ import streamlit as st
 from app import charts, keys
 from app.cached import known, remembered
 from app.controls import choice, whole
-from app.frame import Frame
+from app.frame import Frame, say_problems
 from app.labelled import own_images
 from app.runs import EVERY, Run
 from app.text import plain
@@ -35,7 +35,8 @@ from normviz.lab import (
     stability,
     steadiness,
 )
-from normviz.lab.own_images import BOUNDS
+from normviz.lab.labelled import PHOTO_PATCHES
+from normviz.lab.own_images import BOUNDS, OWN
 
 
 def draw(shared: Frame, experiment: Experiment) -> None:
@@ -96,8 +97,14 @@ def _draw(
                 st.html(
                     effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
                 )
-        limits = [experiment.limits, *(CLAIMS[v["claim"]].limits for v in found["verdicts"])]
-        st.caption(plain(f"Limits: {' '.join(dict.fromkeys(limits))}"))
+        st.caption(plain(f"Limits: {experiment.limits}{_shared(found['source'])}"))
+
+
+def _shared(source: str) -> str:
+    """What all seeds of a result have in common, which its intervals therefore leave out."""
+    if source == PHOTO_PATCHES.name:
+        return " All seeds share the same ten photos."
+    return " All seeds draw from the same images." if source.startswith(OWN) else ""
 
 
 def shown_verdict(
@@ -107,6 +114,14 @@ def shown_verdict(
     if not _on_its_own(experiment, found):
         return verdict["word"], ""
     return steadiness(experiment.key, verdict["claim"], verdict["word"])
+
+
+def ran_on(experiment: Experiment, found: Mapping[str, Any]) -> str:
+    """Where a result is from, "" for what was computed beforehand."""
+    live = st.session_state.get(keys.LAB_RUNS.name, {})
+    if experiment.key not in live:
+        return ""
+    return f"run now on {found['source']}, seeds {_span(found['spec']['seeds'])}"
 
 
 def same_elsewhere(
@@ -159,7 +174,7 @@ def _run_controls(
                 "Seeds from here on are used; those computed beforehand begin at 0.",
             )
         own = None
-        if experiment.own_images:
+        if not experiment.its_own:
             use = choice(
                 dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
                 "On",
@@ -167,6 +182,7 @@ def _run_controls(
                 f"Yours are the images loaded in the sidebar, if they have labels. {BOUNDS}",
             )
             if use == "mine":
+                say_problems(shared.loaded)
                 try:
                     own = own_images(shared.loaded)
                 except NormvizError as error:
@@ -196,6 +212,8 @@ def _run_controls(
                 on_click=runs.pop,
                 args=(experiment.key, None),
             )
+    if experiment.its_own:
+        st.caption(plain(f"Not for your own images: {experiment.its_own}."))
     return runs.get(experiment.key)
 
 

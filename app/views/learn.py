@@ -16,6 +16,7 @@ from app.views.effects import effect_words
 from app.views.lesson_figures import LIVE
 from app.views.table import table_html
 from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
+from normviz.lab.claims import Claim
 
 
 def page(shared: Frame) -> None:
@@ -103,6 +104,7 @@ def _body(shared: Frame, step: str) -> None:
         st.caption("Guess, then see what is found.")
         return
     _judged(lesson, None if guess is None else int(guess))
+    st.markdown(plain(lesson.after))
     if lesson.key in sights.SIGHTS:
         sights.draw(lesson.key)
     for key in lesson.experiments:
@@ -136,34 +138,40 @@ def _claims() -> None:
     st.markdown("#### Fifteen claims of the question and its answers, and what the experiments say")
     rows = []
     for claim in CLAIMS.values():
-        found = experiments.result(claim.experiment)
-        verdicts = () if found is None else found["verdicts"]
-        verdict = next((one for one in verdicts if one["claim"] == claim.number), None)
-        if found is None or verdict is None:
-            rows.append([f"{claim.number}", claim.says, claim.who, "not run", "", ""])
-            continue
-        effect = verdict["effects"][claim.effect]
-        rows.append(
-            [
-                f"{claim.number}",
-                claim.says,
-                claim.who,
-                experiments.shown_verdict(EXPERIMENTS[claim.experiment], found, verdict)[0],
-                experiments.same_elsewhere(EXPERIMENTS[claim.experiment], found, verdict),
-                effect_words(effect),
-            ]
-        )
+        said = [f"{claim.number}", claim.says, claim.who]
+        for key in (claim.experiment, *claim.also):
+            rows.append([*said, *_verdict_cells(claim, key)])
+            said = ["", "", ""]
     with st.container(key="claims_table"):
-        head = ["", "claim", "who", "verdict", "other seeds", "in one number (95 % interval)"]
+        head = ["", "claim", "who", "experiment", "verdict", "other seeds"]
+        head += ["in one number (95 % interval)"]
         st.html(table_html(head, rows, "All claims", numbers=False))
     made = precomputed()
     st.caption(
         plain(
-            f"Computed beforehand on {made.date}, or run in this session. Small networks, briefly "
-            "trained, on small images (patches of ten photos that all seeds share, digits, or "
-            "surfaces made for the question): what holds here need not hold for a large network, "
-            "and the steps say what each experiment cannot tell. “Other seeds”: how many other "
-            "sets of seeds give the same verdict."
+            f"Computed beforehand on {made.date} unless a row says otherwise. Small networks, "
+            "briefly trained, on small images (patches of ten photos that all seeds share, "
+            "digits, or surfaces made for the question): what holds here need not hold for a large "
+            "network, and the steps say what each experiment cannot tell. “Other seeds”: how many "
+            "other sets of seeds give the same verdict."
         )
     )
     st.markdown(f"The question: [Cross Validated 211436]({QUESTION}).")
+
+
+def _verdict_cells(claim: Claim, key: str) -> list[str]:
+    """An experiment, what it says of a claim, how steadily, and the effect that says most."""
+    experiment, found = EXPERIMENTS[key], experiments.result(key)
+    verdicts = () if found is None else found["verdicts"]
+    verdict = next((one for one in verdicts if one["claim"] == claim.number), None)
+    if found is None or verdict is None:
+        return [experiment.title, "not run", "", ""]
+    word, _ = experiments.shown_verdict(experiment, found, verdict)
+    now = experiments.ran_on(experiment, found)
+    at = claim.effect if key == claim.experiment else 0
+    return [
+        experiment.title,
+        f"{word} ({now})" if now else word,
+        experiments.same_elsewhere(experiment, found, verdict),
+        effect_words(verdict["effects"][at]),
+    ]

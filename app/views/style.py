@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app import keys
+
 _CSS = """<style>
 .stMainBlockContainer { padding: 3.75rem 1.75rem 4rem; max-width: 1800px; }
 .stMainBlockContainer h4 { text-wrap: pretty; font-weight: 600; line-height: 1.4; }
@@ -66,14 +68,25 @@ _CSS = """<style>
   .nv-strip figure, .nv-strip img { width: 76px; }
   .nv-strip img { height: 76px; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }
+  .nv-words table, .nv-words tbody, .nv-words tr, .nv-words :is(th, td) { display: block; }
+  .nv-words thead { display: none; }
+  .nv-words tbody tr { padding: 8px 0; }
+  .nv-words :is(th, td) { max-width: none; padding: 2px 0; }
+  .nv-words :is(th, td):empty { display: none; }
+  .nv-words :is(th, td)[data-head]::before { content: attr(data-head) ": "; opacity: 0.75; }
+  .st-key-figure_one_rate, .st-key-race_rates { overflow-x: auto; }
+  :is(.st-key-figure_one_rate, .st-key-race_rates) > * { min-width: 660px; }
   .stMainBlockContainer { padding-left: 1rem; padding-right: 1rem; }
 }
 </style>"""
 
-# For a room: everything a third larger, and nothing beside the lesson.
-CLASSROOM = """<style>
-:root { font-size: 20px !important; }
-[data-testid=stSidebar], [data-testid=stExpandSidebarButton] { display: none !important; }
+ENLARGED = 1.25
+"""How many times as large everything is for a room."""
+
+# Nothing stands beside the lesson then.
+CLASSROOM = f"""<style>
+:root {{ font-size: {16 * ENLARGED:g}px !important; }}
+[data-testid=stSidebar], [data-testid=stExpandSidebarButton] {{ display: none !important; }}
 </style>"""
 
 # As in viewer.css: a column's least width on a phone, and what lies between columns, in px.
@@ -83,6 +96,11 @@ COLUMN_GAP = 16
 
 def apply() -> None:
     st.html(_CSS)
+
+
+def classroom() -> bool:
+    """Whether the page is enlarged for a room."""
+    return bool(st.session_state.get(keys.CLASSROOM.name))
 
 
 def dark() -> bool:

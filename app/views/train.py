@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app import keys
 from app.controls import choice, menu, several, slider, whole
-from app.frame import Frame, say_unused
+from app.frame import Frame, say_problems, say_unused
 from app.labelled import own_images
 from app.races import Running, which
 from app.text import plain
@@ -33,7 +33,7 @@ from normviz.figures.race import (
 )
 from normviz.lab.contest import MOST_METHODS, MOST_SEEDS, NORMS, RaceSpec
 from normviz.lab.course import FEWEST_SEEDS, Course, Line, sentence, short_title, stored
-from normviz.lab.evidence import Effect
+from normviz.lab.evidence import Effect, unlearned
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.own_images import BOUNDS
@@ -69,7 +69,7 @@ def _body(shared: Frame, ticking: bool) -> None:
     head, origin = st.container(), st.container()
     source = _pick_source(shared)
     if source is None:
-        head.markdown("#### Races need images with labels")
+        head.markdown("#### A race cannot be run on these images")
         return
     try:
         spec = _pick_spec()
@@ -150,6 +150,7 @@ def _pick_source(shared: Frame) -> LabelledSet | None:
                 f"images loaded in the sidebar, if they have labels. {BOUNDS}",
             )
     if picked == OWN:
+        say_problems(shared.loaded)
         try:
             return own_images(shared.loaded)
         except NormvizError as error:
@@ -508,7 +509,9 @@ def _table(course: Course, rates: Sequence[int], reference: str) -> str:
     head = ["method", "learning rate", "training loss", "test images right"]
     head += [f"against {short_title(reference)}", "p", "so it is"]
     rows = []
-    for at, (mean, rate) in enumerate(zip(course.means(rates), rates, strict=True)):
+    means = course.means(rates)
+    nothing = bool(unlearned(max(mean.mean for mean in means), 100 / course.classes))
+    for at, (mean, rate) in enumerate(zip(means, rates, strict=True)):
         loss = losses[at, rate]
         cells = [
             short_title(mean.what),
@@ -523,15 +526,20 @@ def _table(course: Course, rates: Sequence[int], reference: str) -> str:
             cells += [f"{one.mean:+.1f} points".replace("-", "−"), "–", "too few seeds to say"]
         else:
             p = "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-            cells += [_with_interval(one, "points", sign=True), p, _FOUND[one.finding]]
+            so = "nothing learned" if nothing else _FOUND[one.finding]
+            cells += [_with_interval(one, "points", sign=True), p, so]
         rows.append(cells)
     return table_html(head, rows, "How the race ended")
 
 
 def _with_interval(effect: Effect, unit: str, sign: bool = False) -> str:
     mean = f"{effect.mean:{'+' if sign else ''}.1f}".replace("-", "−")
-    half = (effect.high - effect.low) / 2
-    return f"{mean} ± {half:.1f} {unit}" if math.isfinite(half) else f"{mean} {unit}"
+    if not math.isfinite(effect.half):
+        return f"{mean} {unit}"
+    if effect.cut:
+        ends = f"{effect.low:.1f} to {effect.high:.1f}".replace("-", "−")
+        return f"{mean} {unit} ({ends})"
+    return f"{mean} ± {effect.half:.1f} {unit}"
 
 
 def _rate_map(course: Course) -> None:

@@ -196,19 +196,21 @@ class Bar:
 def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figure:
     """Draw test accuracy as lying bars with 95 % intervals, each seed a dot; chance is a line."""
     titles = [bar.title for bar in bars]
-    halves = [
-        half if math.isfinite(half := (bar.mean.high - bar.mean.low) / 2) else 0.0 for bar in bars
-    ]
+    known = [math.isfinite(bar.mean.half) for bar in bars]
+    means = [bar.mean for bar in bars]
     data: list[dict] = [
         {
             "type": "bar",
             "orientation": "h",
             "y": titles,
-            "x": [bar.mean.mean for bar in bars],
+            "x": [mean.mean for mean in means],
             "marker": {"color": [bar.colour for bar in bars], "opacity": 0.75},
             "error_x": {
                 "type": "data",
-                "array": halves,
+                "array": [m.high - m.mean if k else 0.0 for m, k in zip(means, known, strict=True)],
+                "arrayminus": [
+                    m.mean - m.low if k else 0.0 for m, k in zip(means, known, strict=True)
+                ],
                 "color": text_colour(dark),
                 "thickness": 1.6,
                 "width": 5,
@@ -232,7 +234,7 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
         },
     ]
     line = {"color": quiet_colour(dark), "width": 1, "dash": "dot"}
-    ends = [bar.mean.mean + half for bar, half in zip(bars, halves, strict=True)]
+    ends = [m.high if k else m.mean for m, k in zip(means, known, strict=True)]
     ends += [float(v) for bar in bars for v in bar.seeds]
     reach = min(100.0, 10.0 * math.ceil(max(ends) / 10 + 0.2))
     return go.Figure(

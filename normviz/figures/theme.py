@@ -93,6 +93,32 @@ def quiet_colour(dark: bool) -> str:
     return "#b4bac0" if dark else "#55595e"
 
 
+def enlarged(figure: go.Figure, by: float) -> go.Figure:
+    """Return the figure with all its letters, its height and its margins so many times as large.
+
+    >>> enlarged(go.Figure(layout={"height": 200, "font": {"size": 10}}), 1.5).layout.font.size
+    15.0
+    """
+    plain = figure.to_dict()
+    _enlarge(plain, by, "")
+    layout = plain["layout"]
+    if "height" in layout:
+        layout["height"] = round(layout["height"] * by)
+    layout["margin"] = {side: round(width * by) for side, width in layout.get("margin", {}).items()}
+    return go.Figure(plain, skip_invalid=False)
+
+
+def _enlarge(part: object, by: float, name: str) -> None:
+    if isinstance(part, dict):
+        if name.endswith("font") and "size" in part:
+            part["size"] = part["size"] * by
+        for key, inner in part.items():
+            _enlarge(inner, by, key)
+    elif isinstance(part, list | tuple):
+        for inner in part:
+            _enlarge(inner, by, name)
+
+
 def template(dark: bool) -> go.layout.Template:
     """The project's template, given to every figure explicitly."""
     line = "#3a3f45" if dark else "#dcdfe3"

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from normviz.lab.evidence import Asked, Effect, effects
+from normviz.lab.evidence import Asked, Effect, effects, unlearned
 from normviz.lab.experiment import Conclusion, Experiment, Record, Result, Spec, run
 from normviz.lab.exposure import exposed
 from normviz.lab.labelled import LabelledSet
@@ -31,9 +31,6 @@ from normviz.lab.workers import Workers
 FILE = Path(__file__).with_name("advice.json")
 
 REFERENCE, OWN = "ds_z", "img_z"
-
-LEARNED = 5.0
-"""Less than so many points above chance is no learning: then nothing can be compared."""
 
 CARRIES = 0.1
 """From this share of brightness explained by classes on (its interval's lower end) it is said that
@@ -143,8 +140,7 @@ class Advice:
     @property
     def learned(self) -> bool:
         """Whether any method is better than chance in the images' own light."""
-        best = max(self.mean(key, self.here) for key in self.spec.methods)
-        return best >= self.chance + LEARNED
+        return not unlearned(self._best(), self.chance)
 
     @cached_property
     def effects(self) -> dict[tuple[str, str], Effect]:
@@ -387,9 +383,8 @@ def _points(effect: Effect) -> str:
     >>> _points(Effect("x", -21.2, -25.0, -17.4, 6, 0.0, 2.0))
     '21 ± 4 points'
     """
-    half = (effect.high - effect.low) / 2
-    digits = 0 if half >= 2 else 1
-    return f"{abs(effect.mean):.{digits}f} ± {half:.{digits}f} points"
+    digits = 0 if effect.half >= 2 else 1
+    return f"{abs(effect.mean):.{digits}f} ± {effect.half:.{digits}f} points"
 
 
 def _signed(effect: Effect) -> str:

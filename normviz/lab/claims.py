@@ -12,8 +12,8 @@ class Claim:
     """One claim. ``quote`` holds the author's own words, empty where only the sense is given.
 
     ``says`` is the claim in our words; ``experiment`` the key of the one whose verdict counts,
-    ``also`` of others that bear on it; ``limits`` what the experiment cannot say; ``effect`` which
-    of its verdict's effects says most of it in one number.
+    ``also`` of others that bear on it; ``effect`` which of its verdict's effects says most of it in
+    one number.
     """
 
     number: int
@@ -21,7 +21,6 @@ class Claim:
     says: str
     quote: str
     experiment: str
-    limits: str
     also: tuple[str, ...] = ()
     effect: int = 0
 
@@ -30,7 +29,6 @@ class Claim:
         return LINK
 
 
-_SMALL = "Small networks, briefly trained, on patches of ten photos that all seeds share."
 _NO_QUOTE = ""
 
 CLAIMS: dict[int, Claim] = {
@@ -43,7 +41,6 @@ CLAIMS: dict[int, Claim] = {
             "1998).",
             'Subtracting the dataset mean serves to "center" the data.',
             "conditioning",
-            "Exact for softmax regression; of the small network only the largest curvature.",
             ("curvature",),
         ),
         Claim(
@@ -52,7 +49,6 @@ CLAIMS: dict[int, Claim] = {
             "…and therefore it is the dataset's mean that is subtracted, not the image's own.",
             "over the whole dataset by subtracting mean",
             "conditioning",
-            "A rounder loss is learned faster; it does not say that what is learned is right.",
         ),
         Claim(
             3,
@@ -60,7 +56,6 @@ CLAIMS: dict[int, Claim] = {
             "With normalized inputs one learning rate does for all.",
             "we only need one global learning rate multiplier",
             "one_rate",
-            _SMALL,
         ),
         Claim(
             4,
@@ -68,7 +63,6 @@ CLAIMS: dict[int, Claim] = {
             "Networks share weights between positions, so positions must be scaled alike.",
             "to one part of the image weight w is a lot and to another it's too small",
             "mean_image",
-            _SMALL + " Tested as mean image against channel mean.",
         ),
         Claim(
             5,
@@ -77,7 +71,6 @@ CLAIMS: dict[int, Claim] = {
             "An image taken in broad daylight will cause more neurons to fire than a night-time "
             "image",
             "day_night",
-            "First layers; night is 3 EV less light.",
         ),
         Claim(
             6,
@@ -85,7 +78,6 @@ CLAIMS: dict[int, Claim] = {
             "Normalizing each image by itself handles day and night.",
             "The natural approach would in my mind to normalize each image",
             "shift",
-            _SMALL + " Night is less light and noise, nothing else.",
             ("nuisance",),
         ),
         Claim(
@@ -95,7 +87,6 @@ CLAIMS: dict[int, Claim] = {
             "per-image normalization wipes them out.",
             _NO_QUOTE,
             "signal",
-            "A task made for the question: the label is an albedo.",
             effect=1,
         ),
         Claim(
@@ -104,7 +95,6 @@ CLAIMS: dict[int, Claim] = {
             "With batch normalization, subtracting the mean per channel is not necessary.",
             _NO_QUOTE,
             "batch_norm",
-            "Batch norm after the first convolution, in training mode.",
             effect=1,
         ),
         Claim(
@@ -113,7 +103,6 @@ CLAIMS: dict[int, Claim] = {
             "Subtracting the mean makes gradients act uniformly for each channel.",
             "since gradients act uniformly for each channel",
             "channel_gradients",
-            "First layer, first 100 steps.",
         ),
         Claim(
             10,
@@ -121,7 +110,6 @@ CLAIMS: dict[int, Claim] = {
             "A batch's statistics approximate the dataset's.",
             _NO_QUOTE,
             "batch_statistics",
-            "Statistics of inputs, not of deeper layers.",
         ),
         Claim(
             11,
@@ -129,7 +117,6 @@ CLAIMS: dict[int, Claim] = {
             "Batch normalization is for data that does not fit at once.",
             _NO_QUOTE,
             "full_batch",
-            _SMALL,
         ),
         Claim(
             12,
@@ -137,7 +124,6 @@ CLAIMS: dict[int, Claim] = {
             "A step for one sample need not point downhill for all; for enough samples it does.",
             _NO_QUOTE,
             "one_step",
-            "Early in training.",
         ),
         Claim(
             13,
@@ -145,7 +131,6 @@ CLAIMS: dict[int, Claim] = {
             "It matters which is subtracted: one mean a channel, or a mean image.",
             "Subtract by pixel/channel calculated over all images",
             "mean_image",
-            "Digits are the only aligned images here.",
             effect=1,
         ),
         Claim(
@@ -154,7 +139,6 @@ CLAIMS: dict[int, Claim] = {
             "This is a matter of colour normalization.",
             "Is this a color normalization issue",
             "colour",
-            "Colour shifts of ±1.5 EV between red and blue.",
             effect=2,
         ),
         Claim(
@@ -164,7 +148,6 @@ CLAIMS: dict[int, Claim] = {
             "signal.",
             "You will see in some CNN models that per-image whitening is used",
             "variance_split",
-            "Two kinds of image in ten settings of light.",
         ),
     )
 }

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from normviz.lab.contest import Finish, RaceSpec, Round
-from normviz.lab.evidence import LEVEL, Asked, Effect, effects
+from normviz.lab.evidence import LEVEL, Asked, Effect, effects, unlearned
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.summary import short
 
@@ -210,6 +210,10 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
     means = [one.mean for one in course.means(rates)]
     many = len(course.spec.seeds)
     steps = f"After {course.spec.steps} steps{_tested(course.spec)}"
+    lost = unlearned(max(means), 100 / course.classes)
+    if lost:
+        rate = "another learning rate" if len(course.spec.rates) == 1 else "other settings"
+        return f"{lost} Try more steps or {rate}."
     if len(names) == 1:
         return f"{steps} {short_title(names[0])} is right in {means[0]:.0f} % of the test images."
     place = names.index(reference)
@@ -223,8 +227,7 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
     if many < FEWEST_SEEDS:
         few = "one seed" if many == 1 else f"{many} seeds"
         return f"{said}; {few} cannot say how far that would vary."
-    half = (found.high - found.low) / 2
-    apart = f"{abs(found.mean):.0f} ± {_half(half)} points apart over {many} seeds"
+    apart = f"{abs(found.mean):.0f} ± {_half(found.half)} points apart over {many} seeds"
     if found.finding == "same":
         end = ", too little to matter"
     elif found.finding != "open":

@@ -16,6 +16,12 @@ import numpy as np
 
 LEVEL = 0.05
 
+LEARNED = 5.0
+"""A network that is right less than so many points above chance has learned nothing to compare."""
+
+RANGES = {"points": (-100.0, 100.0), "%": (0.0, 100.0)}
+"""What values of a unit can be at all; an interval ends there."""
+
 Finding = Literal["more", "less", "same", "open"]
 
 
@@ -78,7 +84,8 @@ def holm(p: Sequence[float]) -> list[float]:
 class Effect:
     """A mean of paired differences over seeds, with its 95 % interval and corrected p-value.
 
-    ``relevant`` is the size that matters, in ``unit``.
+    ``relevant`` is the size that matters, in ``unit``. The interval ends where values of the unit
+    do, and is infinite where nothing is known of the spread.
     """
 
     what: str
@@ -100,6 +107,18 @@ class Effect:
             return "same"
         return "open"
 
+    @property
+    def half(self) -> float:
+        """Half of the interval, as it is where it does not end at what values can be."""
+        return max(self.mean - self.low, self.high - self.mean)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the interval ends at what values can be, so that ± does not say it."""
+        return math.isfinite(self.half) and not math.isclose(
+            self.mean - self.low, self.high - self.mean, rel_tol=1e-6, abs_tol=1e-12
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the effect as plain values with its finding; None for what is not finite."""
         record = asdict(self) | {"finding": self.finding}
@@ -108,18 +127,33 @@ class Effect:
         return record
 
     def __str__(self) -> str:
-        half = (self.high - self.low) / 2
-        return f"{self.what}: {self.mean:.3g} ± {half:.2g}{' ' * bool(self.unit)}{self.unit}"
+        unit = f" {self.unit}" if self.unit else ""
+        if not math.isfinite(self.half):
+            return f"{self.what}: {self.mean:.3g}{unit}, its spread not known"
+        if self.cut:
+            return f"{self.what}: {self.mean:.3g}{unit} ({self.low:.3g} to {self.high:.3g})"
+        return f"{self.what}: {self.mean:.3g} ± {self.half:.2g}{unit}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question put to the runs: the paired differences ``values``, and what would be relevant."""
+    """A question put to the runs: the paired differences ``values``, and what would be relevant.
+
+    ``between`` are the ends of what values can be, where their unit does not say it.
+    """
 
     what: str
     values: Sequence[float]
     relevant: float
     unit: str = ""
+    between: tuple[float, float] | None = None
+
+    def interval(self, mean: float, half: float) -> tuple[float, float]:
+        """Return the ends of ``mean`` ± ``half`` that values can reach; infinite if ``half`` is."""
+        least, most = self.between or RANGES.get(self.unit, (-math.inf, math.inf))
+        if math.isinf(half):
+            return -math.inf, math.inf
+        return max(mean - half, least), min(mean + half, most)
 
 
 def effects(*asked: Asked) -> tuple[Effect, ...]:
@@ -149,7 +183,15 @@ def effects(*asked: Asked) -> tuple[Effect, ...]:
             found.append((mean, error * quantile(freedom), two_sided(mean / error, freedom)))
     corrected = holm([p for _, _, p in found])
     return tuple(
-        Effect(one.what, mean, mean - half, mean + half, len(one.values), p, one.relevant, one.unit)
+        Effect(
+            one.what,
+            mean,
+            *one.interval(mean, half),
+            len(one.values),
+            p,
+            one.relevant,
+            one.unit,
+        )
         for one, (mean, half, _), p in zip(asked, found, corrected, strict=True)
     )
 
@@ -175,6 +217,20 @@ class Verdict:
             "because": self.because,
             "effects": [effect.to_json() for effect in self.effects],
         }
+
+
+def unlearned(best: float, chance: float) -> str:
+    """Return a sentence where not even the ``best`` accuracy (%) beats ``chance``, else "".
+
+    >>> unlearned(80.0, 50.0)
+    ''
+    """
+    if best >= chance + LEARNED:
+        return ""
+    return (
+        f"No network has learned these classes (right in {best:.0f} % at best, chance is "
+        f"{chance:.0f} %), so there is nothing to compare."
+    )
 
 
 def undecided(effects: Sequence[Effect]) -> str:

@@ -20,10 +20,16 @@ from normviz.read import Photos
 # Bounds on a visitor's set: what the experiments' times and memory are promised for.
 MOST_CLASSES, MOST_A_CLASS, FEWEST_A_CLASS = 20, 200, 10
 
+OWN = "own images"
+"""The name of a visitor's set begins so."""
+
 BOUNDS = (
     f"Two classes or more of at least {FEWEST_A_CLASS} images; taken are at most {MOST_CLASSES} "
     f"classes and {MOST_A_CLASS} images of each, reduced to {SIDE} × {SIDE} px."
 )
+
+_FLAT = 1e-6
+"""An image whose linear light varies by less is of one colour."""
 
 _BAND = 1 << 22
 """So many values of an image are made linear at a time."""
@@ -92,6 +98,14 @@ class OwnImages:
                 f"All {len(linear)} images are the same; nothing can be learned from them. The lab "
                 "needs images that differ, 10 or more in each of two classes or more."
             )
+        flat = int((linear.max(axis=(1, 2)) - linear.min(axis=(1, 2)) < _FLAT).all(axis=1).sum())
+        if flat:
+            which = "All" if flat == len(linear) else f"{flat} of the"
+            notes.append(
+                f"{which} {len(linear)} images are flat, one colour all over: an image's own mean "
+                "subtracted leaves nothing of such an image, whatever its class. Images with "
+                "something in them would tell more."
+            )
         classes = tuple(sorted(set(names)))
         place_of = {name: number for number, name in enumerate(classes)}
         numbers = np.array([place_of[name] for name in names])
@@ -106,7 +120,7 @@ class OwnImages:
 
     @property
     def name(self) -> str:
-        return f"own images ({len(self.labels)} in {len(self.classes)} classes)"
+        return f"{OWN} ({len(self.labels)} in {len(self.classes)} classes)"
 
     @property
     def channels(self) -> int:
@@ -158,7 +172,7 @@ def _chosen(labels: list[str]) -> tuple[list[int], list[str]]:
 
 def _classes_of(members: dict[str, list[int]]) -> str:
     if not members:
-        return " without labels"
+        return " without labels (one folder alone names no classes)"
     if len(members) == 1:
         return " in one class"
     return f" in {len(members)} classes, the largest with {max(map(len, members.values()))}"

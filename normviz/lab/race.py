@@ -29,6 +29,11 @@ class Lit:
     test_labels: np.ndarray
     classes: int
 
+    @property
+    def chance(self) -> float:
+        """The share of test images, in percent, that the most frequent class alone gets right."""
+        return 100 * float(np.bincount(self.test_labels).max() / len(self.test_labels))
+
     def normalized(self, key: str) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """Return the training images under a method fitted on them, and the method for others."""
         method = fitted(key, self.train)

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -247,16 +247,13 @@ def _labels(
     limits: Limits,
 ) -> tuple[Sequence[str] | None, list[str], list[Problem]]:
     """Find the labels that belong to an array of images, and the names of the classes."""
+    expected = _label_names_of(chosen.key.lower())
+    ranks = {key: rank for rank, key in enumerate((*expected, *LABEL_NAMES))}
     fitting = [
         a
         for a in arrays
-        if a is not chosen
-        and a.header.dtype.kind in "biuUS"
-        and a.header.shape in ((count,), (count, 1))
-        and count > 1
+        if a is not chosen and count > 1 and _could_be(a, count, a.key.lower() in ranks)
     ]
-    expected = _label_names_of(chosen.key.lower())
-    ranks = {key: rank for rank, key in enumerate((*expected, *LABEL_NAMES))}
     if not fitting:
         named = [a for a in arrays if a is not chosen and a.key.lower() in ranks]
         return None, [_unfitting(a, count, name) for a in named], []
@@ -265,23 +262,66 @@ def _labels(
     if first.key.lower() not in ranks and len(fitting) > 1:
         return None, [f"{name}: several arrays could be the labels, none was taken"], []
     try:
-        values = _array(bundle, first, name, limits).reshape(-1)
+        values, how = _one_each(_array(bundle, first, name, limits).reshape(count, -1))
+        if values is None:
+            return None, [_unfitting(first, count, name)], []
         names, from_key = _class_names(bundle, [a for a in arrays if a is not first], name, limits)
     except ReadError as error:
         return None, [], [Problem.of(error)]
-    said = f"{name}: labels from {first.key!r}"
-    labels = [_text(value) for value in values.tolist()]
-    if values.dtype.kind in "iu" and names and values.min() >= 0 and values.max() < len(names):
-        labels = [names[int(value)] for value in values]
+    said = f"{name}: labels from {first.key!r}{how}"
+    labels = ["" if value is None else _text(value) for value in values]
+    numbers = [value for value in values if value is not None]
+    if names and all(type(value) is int and 0 <= value < len(names) for value in numbers):
+        labels = ["" if value is None else names[value] for value in values]
         said += f", class names from {from_key!r}"
+    if len(numbers) < count:
+        said += f"; {count - len(numbers)} of {count} have none (−1, NaN or no class)"
     return labels, [said], []
+
+
+def _could_be(array: _Member, count: int, named: bool) -> bool:
+    """Whether an array can hold a label an image; one of numbers that could be others by its name.
+
+    Those are fractions, which may be whole with NaN for none, and a row of 0 and a single 1.
+    """
+    shape, kind = array.header.shape, array.header.dtype.kind
+    if shape in ((count,), (count, 1)):
+        return kind in "biuUS" or (kind == "f" and named)
+    return named and kind in "biuf" and len(shape) == 2 and shape[0] == count and shape[1] > 1
+
+
+def _one_each(values: np.ndarray) -> tuple[list[Any] | None, str]:
+    """Return a whole number or name for each row ``(N, 1 or K)``, None for no label; and how.
+
+    No label are NaN, a row of zeros, and −1 beside two whole numbers or more from 0 on. All is None
+    where the rows hold anything else.
+    """
+    if values.shape[1] > 1:
+        if not np.isin(values, (0, 1)).all() or (values.sum(axis=1, dtype=np.float64) > 1).any():
+            return None, ""
+        given = (values != 0).sum(axis=1).tolist()
+        places = values.argmax(axis=1).tolist()
+        return [p if has else None for p, has in zip(places, given, strict=True)], ", a 1 a row"
+    column = values[:, 0]
+    if column.dtype.kind == "f":
+        known = column[~np.isnan(column)]
+        if (np.abs(known) > 2**53).any() or (known % 1 != 0).any():
+            return None, ""
+        found = [None if math.isnan(value) else int(value) for value in column.tolist()]
+    else:
+        found = column.tolist()
+    numbers = {v for v in found if type(v) is int}
+    if min(numbers, default=0) == -1 and len(numbers) > 2:
+        found = [None if v == -1 else v for v in found]
+    return found, ""
 
 
 def _unfitting(array: _Member, count: int, name: str) -> str:
     shape = " × ".join(map(str, array.header.shape)) or "one"
     return (
         f"{name}: {array.key!r} is not taken as labels; it holds {shape} values of type "
-        f"{array.header.dtype} for {count} images, where one whole number or name an image is read"
+        f"{array.header.dtype} for {count} images, where one whole number or name an image is "
+        "read, or a row with a single 1"
     )
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from normviz.lab.evidence import Asked, effects, holm, quantile, two_sided
+from normviz.lab.evidence import Asked, effects, holm, quantile, two_sided, unlearned
 
 
 # Student's t, from the usual tables: freedom, t of 5 %, t of 1 %.
@@ -38,6 +38,36 @@ def test_an_interval_is_that_of_the_mean():
     found = effects(Asked("x", [1.0, 2.0, 3.0, 4.0], 0.5))[0]
     half = 3.18245 * np.std([1, 2, 3, 4], ddof=1) / 2
     assert (found.mean, found.high - found.mean) == pytest.approx((2.5, half), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "between", "values", "ends"),
+    [
+        ("%", None, [0.0, 90.0], (0.0, 100.0)),
+        ("points", None, [-90.0, 80.0], (-100.0, 100.0)),
+        ("", (-1.0, 1.0), [0.1, 0.9, 0.3], (-0.6, 1.0)),
+        ("nats", None, [0.0, 2.0], (-11.7, 13.7)),
+        ("%", None, [50.0], (-math.inf, math.inf)),
+    ],
+)
+def test_an_interval_ends_where_values_do(unit, between, values, ends):
+    found = effects(Asked("x", values, 1.0, unit, between))[0]
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.05)
+    assert found.cut == (unit != "nats" and len(values) > 1)
+    if len(values) == 1:
+        assert str(found) == "x: 50 %, its spread not known"
+
+
+def test_half_of_an_interval_is_not_shortened_by_its_end():
+    found = effects(Asked("x", [96.0, 98.0, 100.0], 1.0, "%"))[0]
+    assert (found.high, found.cut) == (100.0, True)
+    assert found.half == pytest.approx(4.30265 * 2 / math.sqrt(3), rel=1e-4)
+    assert str(found) == "x: 98 % (93 to 100)"
+
+
+def test_what_is_at_chance_has_learned_nothing():
+    assert unlearned(15.0, 10.0) == ""
+    assert unlearned(14.9, 10.0).startswith("No network has learned these classes (right in 15 %")
 
 
 @pytest.mark.parametrize(

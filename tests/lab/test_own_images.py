@@ -31,6 +31,7 @@ def test_own_images_are_bounded_and_say_so():
         "1 image without a label was left out.",
         "1 class with fewer than 10 images was left out.",
         "Of 210 images of 'many', 200 were taken.",
+        FLAT.format(230),
         "Classes have from 30 to 200 images; the smaller ones are learned less, "
         "and equal numbers would tell more.",
     )
@@ -58,6 +59,22 @@ def test_own_images_are_bounded_and_say_so():
 def test_sets_that_cannot_be_used_are_refused_in_words(count, labels, said):
     with pytest.raises(ParameterError, match=said):
         OwnImages.of(flat(range(count)), labels)
+
+
+FLAT = (
+    "All {} images are flat, one colour all over: an image's own mean subtracted leaves nothing of "
+    "such an image, whatever its class. Images with something in them would tell more."
+)
+
+
+def test_flat_images_are_named():
+    textured = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    some = OwnImages.of([*flat(range(19)), image_of(textured)], ["a", "b"] * 10)
+    assert some.notes[0].startswith("19 of the 20 images are flat, one colour all over")
+    every = OwnImages.of(flat(range(20)), ["a", "b"] * 10)
+    assert every.notes[0].startswith("All 20 images are flat")
+    none = OwnImages.of([image_of(np.roll(textured, at)) for at in range(20)], ["a", "b"] * 10)
+    assert none.notes == ()
 
 
 def test_images_that_are_all_the_same_are_refused():
@@ -110,6 +127,7 @@ def test_what_cannot_be_read_is_left_out_and_a_class_may_be_lost_by_it():
     assert own.notes == (
         "3 images could not be read.",
         "1 class with fewer than 10 images was left out.",
+        FLAT.format(25),
     )
     assert np.bincount(own.labels).tolist() == [14, 11]
 

@@ -213,13 +213,49 @@ def test_npz_finds_images_labels_and_class_names():
     [
         (np.array([1, 0, 1]), "'labels' is not taken as labels; it holds 3 values of type int64"),
         (np.array([0.5, 0.25]), "it holds 2 values of type float64 for 2 images"),
-        (np.eye(2, dtype=np.uint8), "it holds 2 × 2 values of type uint8 for 2 images"),
+        (np.array([[1, 1], [0, 1]]), "it holds 2 × 2 values of type int64 for 2 images"),
+        (np.array([[0.3, 0.7], [0.6, 0.4]]), "it holds 2 × 2 values of type float64"),
+        (np.array([0.0, np.inf]), "it holds 2 values of type float64 for 2 images"),
     ],
 )
 def test_labels_that_do_not_fit_the_images_are_named(labels, said):
     photos = read(("set.npz", npz(images=BYTES, labels=labels)))
     assert photos.labels == [None, None]
     assert said in photos.notes[1]
+
+
+FOUR = np.zeros((4, 4, 5, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "read_as", "said"),
+    [
+        (np.eye(3)[[0, 2, 1, 2]], ["0", "2", "1", "2"], "labels from 'y', a 1 a row"),
+        (np.eye(3, dtype=bool)[[0, 2, 1, 2]], ["0", "2", "1", "2"], ", a 1 a row"),
+        (np.array([[1, 0], [0, 0], [0, 1], [1, 0]]), ["0", "", "1", "0"], "1 of 4 have none"),
+        (np.array([0.0, 2.0, np.nan, 1.0]), ["0", "2", "", "1"], "1 of 4 have none"),
+        (np.array([0, 1, -1, -1]), ["0", "1", "", ""], "2 of 4 have none (−1, NaN or no class)"),
+        (np.array([-1, 1, -1, 1]), ["-1", "1", "-1", "1"], "labels from 'y'"),
+    ],
+)
+def test_npz_labels_as_rows_with_nan_and_without_a_class(labels, read_as, said):
+    photos = read(("set.npz", npz(x=FOUR, y=labels)))
+    assert photos.labels == read_as
+    assert said in photos.notes[1]
+
+
+def test_npz_class_names_stand_where_there_is_a_label():
+    names = np.array(["cat", "dog"])
+    photos = read(("set.npz", npz(x=FOUR, y=np.array([0, 1, -1, 1]), names=names)))
+    assert photos.labels == ["cat", "dog", "", "dog"]
+    beyond = read(("set.npz", npz(x=FOUR, y=np.array([0, 1, 2, 1]), names=names)))
+    assert beyond.labels == ["0", "1", "2", "1"]
+
+
+def test_numbers_of_another_name_are_no_labels():
+    features = np.eye(4)
+    photos = read(("set.npz", npz(x=FOUR, features=features, scores=np.arange(4.0))))
+    assert photos.labels == [None] * 4
 
 
 def test_npz_with_one_array_of_any_name():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
-from normviz.lab.evidence import Asked, Verdict, effects, undecided
+from normviz.lab.evidence import Asked, Verdict, effects, undecided, unlearned
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.exposure import exposed
 from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
@@ -42,7 +43,7 @@ def work(spec: ColourSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
         for s in spec.shifts
     ]
     net = small_net(images.train.shape[1:], images.classes)
-    found: dict[str, list[float]] = {}
+    found: dict[str, Any] = {"chance": images.chance}
     for key in spec.methods:
         x, method = images.normalized(key)
         runs = yield from raced(seed, {"method": key}, net, x, images.train_labels, schedule)
@@ -92,7 +93,11 @@ def conclude(spec: ColourSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         else "."
     )
     findings = [one.finding for one in (dataset, image, channel)]
-    if "open" in findings:
+    lit_best = max(mean(one[key][middle] for one in seeds) for key in spec.methods)
+    nothing = unlearned(lit_best, mean(one["chance"] for one in seeds))
+    if nothing:
+        word, said = "not decided", nothing
+    elif "open" in findings:
         word, said = "not decided", f"{said} {undecided(found)}"
     elif findings == ["more", "more", "same"]:
         word = "holds only for each channel of each image by itself"

@@ -177,6 +177,7 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
             "training loss at the best rate, dataset mean and std less own mean and std",
             [one["ds_z"]["own_loss"] - one["img_z"]["own_loss"] for one in seeds],
             spec.relevant_loss,
+            "nats",
         ),
     )
     first = (centring, rate, scaling)

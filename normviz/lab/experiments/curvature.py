@@ -104,5 +104,6 @@ EXPERIMENT = Experiment(
     work,
     conclude,
     PHOTO_PATCHES,
-    "At the start of training, on 128 images; ten steps of Lanczos bound λmax from below.",
+    "The small network at the start of training, on 128 images; ten steps of Lanczos "
+    "bound λmax from below.",
 )

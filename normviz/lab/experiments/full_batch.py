@@ -83,5 +83,5 @@ EXPERIMENT = Experiment(
     work,
     conclude,
     PHOTO_PATCHES,
-    "Three learning rates, 100 steps; training loss, not accuracy.",
+    "A small network, three learning rates, 100 steps; training loss, not accuracy.",
 )

@@ -132,5 +132,5 @@ EXPERIMENT = Experiment(
     work,
     conclude,
     PHOTO_PATCHES,
-    "A small network, 150 steps; the loss is that of the training batches.",
+    "A small network, briefly trained (150 steps); the loss is that of the training batches.",
 )

@@ -3,7 +3,8 @@
 An image's mean varies between classes (signal) and within them (nuisance). Their share of nuisance
 is held against the accuracy that per-image standardization gains or loses, over sets in which
 brightness says nothing, something, or everything. The plain intra-class correlation, how much of
-all variance lies between images, is held against the same.
+all variance lies between images, is held against the same. Where light alone makes brightness vary
+the two rise together, so there are surfaces of little and of much signal.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from normviz.lab.evidence import Asked, Verdict, effects, undecided
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.experiments.signal import made_surfaces
 from normviz.lab.exposure import exposed, spread
-from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
+from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet, PhotoPatches
 from normviz.lab.net import small_net
 from normviz.lab.normalizations import fitted
 from normviz.lab.optimizers import SGD
@@ -29,11 +30,17 @@ from normviz.lab.summary import mean_and_spread
 
 @dataclass(frozen=True)
 class VarianceSplitSpec(Spec):
-    """A correlation of ``relevant`` predicts; ``better`` by so much is better."""
+    """A correlation of ``relevant`` predicts; ``better`` by so much is better.
+
+    ``surfaces`` are the sets made: how many EV the two albedos are apart, and in which lights.
+    """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     photo_sigmas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
-    surface_sigmas: tuple[float, ...] = (0.0, 0.25, 0.5, 1.0, 2.0)
+    surfaces: tuple[tuple[float, tuple[float, ...]], ...] = (
+        (1.0, (0.0, 0.25, 0.5, 1.0, 2.0)),
+        (3.0, (0.0, 0.5, 1.0, 2.0, 3.0)),
+    )
     rates: tuple[float, ...] = (0.003, 0.01, 0.03)
     per_class: int = 60
     test_per_class: int = 40
@@ -75,13 +82,16 @@ def work(spec: VarianceSplitSpec, seed: int, source: LabelledSet) -> Iterator[Re
 def _sets(
     spec: VarianceSplitSpec, seed: int, source: LabelledSet
 ) -> Iterator[tuple[str, float, Lit]]:
+    name = "photos" if isinstance(source, PhotoPatches) else "own images"
     for sigma in spec.photo_sigmas:
-        yield "photos", sigma, lit(source, seed, sigma, spec.per_class, spec.test_per_class)
-    own = made_surfaces(seed, spec.per_class, spec.test_per_class)
-    for sigma in spec.surface_sigmas:
-        train = exposed(own.train, spread(len(own.train), sigma, seed, 0), seed * 2)
-        test = exposed(own.test, spread(len(own.test), sigma, seed, 1), seed * 2 + 1)
-        yield "surfaces", sigma, Lit(train, own.train_labels, test, own.test_labels, 2)
+        yield name, sigma, lit(source, seed, sigma, spec.per_class, spec.test_per_class)
+    for apart, sigmas in spec.surfaces:
+        own = made_surfaces(seed, spec.per_class, spec.test_per_class, apart=apart)
+        for sigma in sigmas:
+            train = exposed(own.train, spread(len(own.train), sigma, seed, 0), seed * 2)
+            test = exposed(own.test, spread(len(own.test), sigma, seed, 1), seed * 2 + 1)
+            lights = Lit(train, own.train_labels, test, own.test_labels, 2)
+            yield f"surfaces {apart:g} EV apart", sigma, lights
 
 
 def _related(x: np.ndarray, y: np.ndarray) -> float:
@@ -96,16 +106,19 @@ def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclus
             "rank correlation of the nuisance share with what per-image standardization gains",
             [one["share"] for one in seeds],
             spec.relevant,
+            between=(-1.0, 1.0),
         ),
         Asked(
             "rank correlation of the plain intra-class correlation with the same",
             [one["plain"] for one in seeds],
             spec.relevant,
+            between=(-1.0, 1.0),
         ),
         Asked(
             "by how much the nuisance share predicts better",
             [one["share"] - abs(one["plain"]) for one in seeds],
             spec.better,
+            between=(-2.0, 1.0),
         ),
     )
     said = (
@@ -113,14 +126,12 @@ def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclus
         f"each image's own mean and std gain over the dataset's (rank correlation "
         f"{predicts.mean:.2f}); the plain intra-class correlation with {plain.mean:.2f}."
     )
-    if predicts.finding == "more":
-        word = "holds"
-        said += {
-            "more": " That predicts less.",
-            "less": " On these sets the plainer number predicts better.",
-            "same": " On these sets the plainer number predicts as well.",
-            "open": " Which of the two predicts better these sets cannot tell.",
-        }[better.finding]
+    if predicts.finding == "more" and better.finding == "more":
+        word, said = "holds", f"{said} That tells less."
+    elif predicts.finding == "more" and better.finding == "same":
+        word, said = "fails", f"{said} On these sets the plainer number tells as much."
+    elif predicts.finding == "more" and better.finding == "less":
+        word, said = "fails", f"{said} On these sets the plainer number tells more."
     elif predicts.finding in ("same", "less"):
         word = "fails"
     else:
@@ -148,5 +159,6 @@ EXPERIMENT = Experiment(
     work,
     conclude,
     PHOTO_PATCHES,
-    "Ten sets made of two kinds of image; a correlation over ten points.",
+    "A small network, briefly trained, on fifteen sets of two kinds of image: photos, and surfaces "
+    "of little and of much signal. A correlation over fifteen points.",
 )
