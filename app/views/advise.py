@@ -42,11 +42,12 @@ def _body(shared: Frame) -> None:
     head = st.empty()
     loaded = shared.loaded
     own: OwnImages | None = None
+    refused = ""
     if has_labels(loaded):
         try:
             own = own_images(loaded)
         except NormvizError as error:
-            st.warning(plain(f"No race can be run on these images. {error}"))
+            refused = f"No race can be run: {error}"
     try:
         brightness = _brightness(loaded)
     except NormvizError as error:
@@ -54,7 +55,7 @@ def _body(shared: Frame) -> None:
         st.info(plain(str(error)))
         return
     if own is None:
-        _draw(head, Advice(brightness), loaded)
+        _draw(head, Advice(brightness, refused=refused), loaded)
         date, shown = example()
         st.subheader("With labels it can tell: an example", anchor=False, divider="gray")
         st.caption(

@@ -49,6 +49,10 @@ SIGNAL_METHODS = ("scale_01", "dataset_zscore", "image_mean", "image_standardize
 NEURON_METHODS = ("scale_01", "dataset_zscore", "image_mean", "image_standardize")
 
 
+_LEAST = 1e-5
+"""Losses below are not drawn: at a rate that suits they soon are nothing but rounding."""
+
+
 def _slide(*given: Any) -> Any:
     """The one control of a lesson, of one width on all of them."""
     with st.container(width=340):
@@ -173,14 +177,19 @@ def _live_rate() -> None:
         largest = float(np.linalg.eigvalsh(hessian)[-1])
         off = descent(offset, rate * largest, steps) - best
         loss = 0.5 * np.einsum("ni,ij,nj->n", off, hessian, off)
-        # What grows without end leaves the picture at its top.
-        lines[name] = [[float(v) if v < 1e3 else None, 0.0] for v in np.maximum(loss, 1e-4)]
+        # What grows without end leaves the picture at its top, what falls at its bottom.
+        lines[name] = [[float(v) if _LEAST < v < 1e3 else None, 0.0] for v in loss]
         grew = loss[-1] > loss[0]
         said.append(f"with {name} the loss {'grows without end' if grew else 'falls'}")
     st.markdown(plain(f"At a rate of {rate:g}, {' and '.join(said)}."))
     charts.draw(
         curves(
-            list(range(steps + 1)), lines, "step", "loss (log scale)", dark=style.dark(), log_y=True
+            list(range(steps + 1)),
+            lines,
+            "step",
+            f"loss above {_LEAST:g} (log scale)",
+            dark=style.dark(),
+            log_y=True,
         ),
         key="live_rate",
         alt="Loss of two weights over the steps at one learning rate",

@@ -54,6 +54,7 @@ _CSS = """<style>
 .nv-wrapped tbody th { white-space: normal; min-width: 180px; }
 .nv-wrapped td:last-child { white-space: normal; min-width: 90px; }
 .nv-words :is(th, td) { min-width: 92px; max-width: 220px; }
+.st-key-claims_table :is(th, td):first-child { min-width: 2rem; }
 .stMainBlockContainer table { font-variant-numeric: tabular-nums; }
 /* Streamlit's highlighter is too pale on white; mixed with the text it is 4.5 : 1 everywhere. */
 .stCode .token.token { color: color-mix(in srgb, #1c83e1 60%, currentColor); }

@@ -12,7 +12,10 @@ import io
 import multiprocessing
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+
+import PIL.Image
 
 from normviz.cli import advise, app, apply, compare, inspect, methods, stats
 from normviz.cli.progress import Stopped
@@ -34,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     given = list(sys.argv[1:] if argv is None else argv)
+    # Images over our own limit are refused in a sentence; Pillow's warning comes before it.
+    warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
     # A character that the terminal lacks is no reason to fail.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -75,8 +75,8 @@ def run(asked: argparse.Namespace) -> int:
     if code == FAILED:
         return code
     brightness = brightness_of(stats.rows, not asked.unlabelled)
-    own = None if asked.unlabelled else _labelled(photos)
-    advice = _watched(brightness, own, asked.seed)
+    own, refused = (None, "") if asked.unlabelled else _labelled(photos)
+    advice = replace(_watched(brightness, own, asked.seed), refused=refused)
     record = json.dumps(advice.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     if asked.out is not None:
         write(asked.out, record.encode() + b"\n")
@@ -84,15 +84,14 @@ def run(asked: argparse.Namespace) -> int:
     return code
 
 
-def _labelled(photos: Photos) -> OwnImages | None:
-    """The images to train on; without labels none, and it is said why."""
+def _labelled(photos: Photos) -> tuple[OwnImages | None, str]:
+    """The images to train on, or none; and why labelled images cannot be trained on."""
     if not any(photos.labels):
-        return None
+        return None, ""
     try:
-        return OwnImages.of(photos)
+        return OwnImages.of(photos), ""
     except ParameterError as error:
-        say(f"nothing is trained: {error}")
-        return None
+        return None, f"No race can be run: {error}"
 
 
 def _watched(brightness: Brightness, own: OwnImages | None, seed: int) -> Advice:

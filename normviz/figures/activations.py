@@ -174,7 +174,7 @@ def _layout(
     def label(row: ActivationRow) -> str:
         if row.relative_difference is None:
             return row.title
-        return f"{row.title}<br>{other} − day: {row.relative_difference:.2f}"
+        return f"{row.title}<br>|{other} − day| {row.relative_difference:.2f} stds"
 
     labels = [label(row) for row in rows]
     # Room by the letter: Plotly's own way costs the browser a second layout on every change.

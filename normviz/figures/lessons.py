@@ -101,7 +101,13 @@ def curves(
     if log_x:
         layout["xaxis"] |= {"type": "log", "tickvals": list(x), "ticktext": [f"{v:.3g}" for v in x]}
     if log_y:
-        layout["yaxis"] |= {"type": "log", "dtick": "D2", "exponentformat": "power"}
+        seen = [pair[0] for pairs in lines.values() for pair in pairs if pair[0]]
+        wide = max(seen, default=1) / min(seen, default=1) > 100
+        layout["yaxis"] |= {
+            "type": "log",
+            "dtick": 1 if wide else "D2",
+            "exponentformat": "power",
+        }
     return go.Figure({"data": traces, "layout": layout})
 
 

@@ -111,7 +111,8 @@ EXPERIMENT = Experiment(
 class Advice:
     """What suits a set. ``accuracy`` in percent, a list of seeds for each method and shift.
 
-    ``brightness`` is the split of its variance; without labels there is nothing else.
+    ``brightness`` is the split of its variance; without labels there is nothing else, nor where
+    ``refused`` says why images with labels cannot be raced on.
     """
 
     brightness: Brightness
@@ -121,6 +122,7 @@ class Advice:
     classes: int = 0
     accuracy: Mapping[str, Sequence[Sequence[float]]] | None = None
     seconds: float = 0.0
+    refused: str = ""
 
     @property
     def chance(self) -> float:
@@ -167,10 +169,13 @@ class Advice:
     def headline(self) -> str:
         """The answer in one sentence."""
         if self.accuracy is None and self.brightness.explained is not None:
-            return (
+            explained = (
                 f"Classes explain {_percent(self.brightness.explained)} of the variance of "
-                "brightness between images; what that is worth in learning, only a race can tell."
+                "brightness between images; what that is worth in learning"
             )
+            if self.refused:
+                return f"{explained}, only a race could tell, and these images allow none."
+            return f"{explained}, only a race can tell."
         if self.accuracy is None:
             return (
                 f"{_percent(self.brightness.split.correlation)} of the variance lies between "
@@ -234,7 +239,7 @@ class Advice:
     def evidence(self) -> list[str]:
         """Sentences that bear the headline out; every number is computed."""
         if self.accuracy is None:
-            said = [*self._split_words(), *self.notes]
+            said = [*filter(None, [self.refused]), *self._split_words(), *self.notes]
             return said if self.brightness.explained is not None else [*said, _UNLABELLED]
         if not self.learned:
             return [*self._split_words(), *self.notes, _ENOUGH]
@@ -277,7 +282,8 @@ class Advice:
         said = [
             f"In the images' own light the dataset's mean and std are right in "
             f"{self.mean(REFERENCE, self.here):.0f} %, each image's own in "
-            f"{self.mean(OWN, self.here):.0f} % ({_signed(own)}; chance is {self.chance:.0f} %)."
+            f"{self.mean(OWN, self.here):.0f} % ({_signed(own)}; chance is {self.chance:.0f} %). "
+            "The advice above is between these two."
         ]
         light = f"In light that training did not show ({', '.join(shifts)} EV) each image's own"
         if other.finding == "more":
@@ -308,6 +314,11 @@ class Advice:
             if parts:
                 title = NORMALIZATIONS[key].title
                 said.append(f"{title}: {', '.join(parts)}, against the dataset's mean and std.")
+        if not said:
+            said.append(
+                "None of the others raced differs from the dataset's mean and std by what matters, "
+                "as far as these runs can show."
+            )
         return said
 
     @classmethod
@@ -341,6 +352,8 @@ class Advice:
             "spec": asdict(self.spec),
             "notes": list(self.notes),
         }
+        if self.refused:
+            record["refused"] = self.refused
         if self.accuracy is not None:
             record |= {
                 "classes": self.classes,

@@ -102,7 +102,7 @@ def test_classes_that_are_too_small_get_their_sentence(open_page):
     page.get_by_text("needs at least two classes of 10 images each").wait_for()
     settled(page)
     assert page.locator("[data-testid=stException]").count() == 0
-    assert "only a race can tell" in page.locator("h4").first.inner_text()
+    assert "these images allow none" in page.locator("h4").first.inner_text()
     assert len(chart(page, "split_own")["data"]) == 3
 
 

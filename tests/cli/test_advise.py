@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -51,9 +52,20 @@ def test_without_labels_the_split_and_what_would_be_enough(capsys, many):
 def test_labels_that_are_too_few_are_said_and_the_split_is_given(capsys, tmp_path):
     assert main(["advise", filled(tmp_path / "set", {"cat": 12, "dog": 3})]) == 0
     said = capsys.readouterr()
-    assert "nothing is trained: The lab needs at least two classes of 10 images each" in said.err
-    assert "the largest with 12" in said.err
+    assert "No race can be run: The lab needs at least two classes of 10 images each" in said.out
+    assert "only a race could tell, and these images allow none." in said.out
+    assert "the largest with 12" in said.out
     assert "between images of one class" in said.out
+
+
+def test_an_image_over_the_limit_is_named_and_nothing_else_is_printed(capsys, tmp_path):
+    folder = filled(tmp_path / "set", {"cat": 3, "dog": 3})
+    PillowImage.new("1", (10_000, 9_500)).save(tmp_path / "set" / "dog" / "huge.png")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert main(["stats", str(folder)]) == 3
+    assert not [one for one in warned if "decompression bomb" in str(one.message)]
+    assert "10000 × 9500 pixels (95.0 megapixels), the limit is" in capsys.readouterr().err
 
 
 def test_one_class_and_one_image(capsys, tmp_path):

@@ -130,7 +130,7 @@ def test_ranges_are_the_measured_ones_and_sorted():
     np.testing.assert_allclose(ends["night", 2], [r.night.p75 for r in order], rtol=1e-6)
     for at in range(3):
         assert (places["day", at] < [0, 1, 2]).all() and (places["night", at] > [0, 1, 2]).all()
-    assert figure.layout.yaxis.ticktext[2] == "lcn<br>night − day: 0.70"
+    assert figure.layout.yaxis.ticktext[2] == "lcn<br>|night − day| 0.70 stds"
     assert "filter weight" in figure.layout.xaxis.title.text
 
 

@@ -9,6 +9,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from normviz.errors import ParameterError
+from normviz.figures.race import Bar, accuracy_bars
 from normviz.lab import contest
 from normviz.lab.contest import Finish, RaceSpec, Round, lights, network, race
 from normviz.lab.course import Course, course_of, sentence, short_title, stored
@@ -206,6 +207,24 @@ def made(accuracy, loss=None) -> Course:
     filters = np.zeros((len(accuracy), 1, 5, 5, 3, 16))
     one = Round(200, loss, loss / 2, loss, filters, filters, 10)
     return Course(spec, "made", (one,), Finish(accuracy, loss))
+
+
+def test_a_race_at_chance_compares_nothing():
+    lost = made([[0.10, 0.11, 0.09], [0.12, 0.1, 0.11]])
+    assert sentence(lost, (0, 0), "raw255") == (
+        "No network has learned these classes (right in 11 % at best, chance is 10 %), so there is "
+        "nothing to compare. Try more steps or another learning rate."
+    )
+    one = made([[0.10, 0.11, 0.09], [0.42, 0.4, 0.41]])
+    assert sentence(one, (0, 0), "raw255").startswith("After 200 steps 0–255 is right in 10 %")
+
+
+def test_an_accuracy_stays_between_0_and_100():
+    mean = made([[0.1, 0.9], [0.5, 0.5]]).means((0, 0))[0]
+    assert (mean.mean, mean.low, mean.high) == (50.0, 0.0, 100.0)
+    bars = accuracy_bars([Bar("a", "#123456", mean, [10.0, 90.0])], 10.0, dark=False)
+    error = bars.data[0].error_x
+    assert (error.array[0], error.arrayminus[0]) == (50.0, 50.0)
 
 
 def test_the_sentence_is_read_from_the_numbers():

@@ -80,7 +80,7 @@ def conclude(spec: CurvatureSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     )
     said = (
         f"In the small network subtracting the mean divides the largest curvature by "
-        f"{2**centring.mean:.2g}; with batch norm inside by {2**inside.mean:.2g}."
+        f"{2**centring.mean:.1f}; with batch norm inside by {2**inside.mean:.1f}."
     )
     if centring.finding == "more":
         word = "holds only without batch norm" if inside.finding == "same" else "holds"
