@@ -394,7 +394,7 @@ def _one_step(tables: Mapping[str, Any], dark: bool) -> Any:
 
 
 def _day_night(tables: Mapping[str, Any], dark: bool) -> Any:
-    net = _pick("day_night", "Filters", {"random": "Random", "trained": "Trained"})
+    net = _pick("day_night", "Filters", {"trained": "Trained", "random": "Random"})
     groups = {
         light: {
             key: [100 * value for value in row[light]] for key, row in tables["firing"][net].items()

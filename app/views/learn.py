@@ -141,7 +141,7 @@ def _claims() -> None:
         said = [f"{claim.number}", claim.says, claim.who]
         for key in (claim.experiment, *claim.also):
             rows.append([*said, *_verdict_cells(claim, key)])
-            said = ["", "", ""]
+            said = [f"{claim.number}", "", ""]
     with st.container(key="claims_table"):
         head = ["", "claim", "who", "experiment", "verdict", "other seeds"]
         head += ["in one number (95 % interval)"]

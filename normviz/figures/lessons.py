@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,14 +102,19 @@ def curves(
     if log_x:
         layout["xaxis"] |= {"type": "log", "tickvals": list(x), "ticktext": [f"{v:.3g}" for v in x]}
     if log_y:
-        seen = [pair[0] for pairs in lines.values() for pair in pairs if pair[0]]
-        wide = max(seen, default=1) / min(seen, default=1) > 100
-        layout["yaxis"] |= {
-            "type": "log",
-            "dtick": 1 if wide else "D2",
-            "exponentformat": "power",
-        }
+        layout["yaxis"] |= {"type": "log", **_log_ticks(lines)}
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _log_ticks(lines: Mapping[str, Pairs]) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 of each decade, or at whole decades where there are many."""
+    seen = [pair[0] for pairs in lines.values() for pair in pairs if pair[0]]
+    low, high = min(seen, default=1.0), max(seen, default=1.0)
+    if high / low > 1000:
+        return {"dtick": 1, "exponentformat": "power"}
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
+    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def bars(

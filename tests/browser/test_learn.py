@@ -9,12 +9,14 @@ import pytest
 
 from app.lessons import LESSONS
 from app.views.lesson_figures import two_surfaces
-from normviz.lab import CLAIMS, precomputed, stability, steadiness
+from normviz.lab import CLAIMS, EXPERIMENTS, precomputed, stability, steadiness
 from normviz.lab.sights import shadow_left
 from normviz.samples import SAMPLES, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import assert_same, expected, numbers_on_screen
 from tests.browser.test_activations import table
+from tests.browser.test_advise import archive
+from tests.browser.test_uploads import upload
 from tests.browser.test_views import chart
 
 pytestmark = pytest.mark.browser
@@ -40,21 +42,24 @@ def test_all_steps_are_drawn_one_after_the_other(open_page):
     page.wait_for_selector(".st-key-claims_table table")
     rows = table(page, "claims_table")[1:]
     results = precomputed().results
-    assert [row[0] for row in rows] == [f"{number}" for number in CLAIMS]
-    for row, claim in zip(rows, CLAIMS.values(), strict=True):
-        verdicts = results[claim.experiment]["verdicts"]
-        word = next(v["word"] for v in verdicts if v["claim"] == claim.number)
-        assert row[3] == steadiness(claim.experiment, claim.number, word)[0]
-        same = stability()[claim.experiment][claim.number][word]
-        assert row[4] == f"{same} of 20"
+    said = [(one.number, key) for one in CLAIMS.values() for key in (one.experiment, *one.also)]
+    assert len(rows) == len(said) == 17
+    for row, (claim, key) in zip(rows, said, strict=True):
+        word = next(v["word"] for v in results[key]["verdicts"] if v["claim"] == claim)
+        assert row[0] == f"{claim}" and row[3] == EXPERIMENTS[key].title
+        assert row[4] == steadiness(key, claim, word)[0]
+        assert row[5] == f"{stability()[key][claim][word]} of 20"
 
 
 def test_a_guess_is_asked_for_before_the_result_and_judged(open_page):
     page = open_page(address(5))
     page.get_by_text("Guess, then see what is found.").wait_for()
     assert page.locator(".st-key-figure_shift").count() == 0
+    after = page.get_by_text("a dark test image is a dark input")
+    assert after.count() == 0
     page.get_by_text("The dataset's", exact=True).click()
     page.get_by_text("Not so. The image's own").wait_for()
+    after.wait_for()
     lines = {line["name"]: line["y"] for line in chart(page, "figure_shift")["data"]}
     stored = precomputed().results["shift"]["tables"]["accuracy"]["img_z"][0]
     assert lines["Own mean and std"] == [pair[0] for pair in stored]
@@ -103,6 +108,34 @@ def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
     settled(page)
     lines = {line["name"]: line["y"] for line in chart(page, "figure_batch_statistics")["data"]}
     assert lines["error of the mean"] == [pair[0] for pair in stored]
+    # What was run now is marked among all claims, and comes back at once.
+    page.locator(".st-key-run_now_batch_statistics button").click()
+    page.get_by_text("Run now on patches of ten photos, seeds 50 to 55").wait_for(timeout=90_000)
+    settled(page)
+    page.mouse.wheel(0, -9000)
+    page.locator(".st-key-lesson_controls input").first.fill("All claims")
+    page.get_by_role("option", name="All claims").click()
+    page.wait_for_selector(".st-key-claims_table table")
+    marked = [row for row in table(page, "claims_table") if "run now on" in row[4]]
+    assert [row[0] for row in marked] == ["10"]
+    assert marked[0][4].endswith("(run now on patches of ten photos, seeds 50 to 55)")
+    assert marked[0][5] == "20 of 20"
+
+
+def test_an_experiment_of_its_own_images_says_why(open_page):
+    page = open_page(address(6, revealed="true"))
+    page.get_by_text("Not for your own images: its label is the albedo of surfaces").wait_for()
+    assert page.locator(".st-key-images_signal").count() == 0
+    page = open_page(address(5, revealed="true"))
+    page.wait_for_selector(".st-key-images_shift")
+    assert page.get_by_text("Not for your own images").count() == 0
+
+
+def test_files_that_cannot_be_used_are_named_where_they_would_be_run_on(open_page):
+    page = open_page(address(5, revealed="true", source="My files", images_shift="My images"))
+    upload(page, ("set.zip", archive({"dark": 12, "light": 3})), ("notes.png", b"no picture"))
+    page.get_by_text("notes.png").first.wait_for()
+    page.get_by_text("needs at least two classes of 10 images each").wait_for()
 
 
 def test_a_run_shows_its_curves_and_can_be_cancelled(open_page):
@@ -134,11 +167,23 @@ def test_classroom_hides_the_sidebar_and_enlarges(open_page):
     page = open_page(address(3))
     size = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
     assert page.locator("[data-testid=stSidebar]").is_visible()
+
+    def tick(page) -> float:
+        one = page.locator(".st-key-live_centring .xtick text").first
+        one.wait_for(state="attached")
+        return one.evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
+
+    small = tick(page)
     page.get_by_text("Classroom", exact=True).click()
     settled(page)
     assert not page.locator("[data-testid=stSidebar]").is_visible()
     large = page.locator("h4").evaluate("e => parseFloat(getComputedStyle(e).fontSize)")
     assert large > 1.2 * size and "classroom=true" in page.url
+    assert tick(page) > 1.2 * small
+    pictures = open_page(address(5, classroom="true"))
+    cell = pictures.locator("[data-stat]").first
+    cell.wait_for(state="attached")
+    assert cell.evaluate("e => parseFloat(getComputedStyle(e).fontSize)") >= 15
     again = open_page(address(3, classroom="true"))
     assert not again.locator("[data-testid=stSidebar]").is_visible()
 
@@ -149,10 +194,27 @@ def test_junk_in_the_address_begins_with_the_first_step(open_page):
     assert page.locator("[data-testid=stException]").count() == 0
 
 
-@pytest.mark.parametrize(("step", "width", "dark"), [(5, 390, False), (3, 1600, True)])
+def test_on_a_phone_claims_are_cards_and_the_map_of_rates_scrolls(open_page):
+    page = open_page("/learn?step=claims", width=390, height=844)
+    cell = page.locator(".st-key-claims_table td").last
+    cell.wait_for()
+    box = cell.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 250
+    page = open_page(address(4, revealed="true"), width=390, height=844)
+    page.wait_for_selector(".st-key-figure_one_rate .js-plotly-plot", state="attached")
+    assert page.locator(".st-key-figure_one_rate .main-svg").first.bounding_box()["width"] > 600
+    assert page.evaluate(
+        "() => document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "width", "dark"), [(5, 390, False), (3, 1600, True), ("claims", 390, True)]
+)
 def test_nothing_sticks_out_and_axe_core_finds_no_barrier(open_page, step, width, dark):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    page = open_page(address(step, revealed="true"), width=width, height=1000, dark=dark)
+    path = address(step, revealed="true") if isinstance(step, int) else f"/learn?step={step}"
+    page = open_page(path, width=width, height=1000, dark=dark)
     found = axe.Axe().run(page).response
     assert any(rule["id"] == "color-contrast" for rule in found["passes"])
     assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
