@@ -27,10 +27,10 @@ from normviz.methods.kernels import affine, looked_up
 from normviz.networks import FirstLayer, Network, centre_view, network_view, pre_activations
 from normviz.observe.activations import ActivationRange, DayNight, activation_range, day_night
 from normviz.observe.network import (
+    ChannelRecord,
     Feed,
     NetworkRecord,
-    SecondLook,
-    look_again,
+    record_channel,
     record_network,
 )
 from normviz.observe.ranges import Ranges, observe, ranges_of_pixels
@@ -330,21 +330,20 @@ def recorded(
     found = {feed.name: network_record(key, feed) for feed in feeds}
     so_far = {name: record for name, record in found.items() if record is not None}
     missing = [feed for feed in feeds if found[feed.name] is None]
-    counts = {feed.name: feed.count for feed in missing}
     if not missing:
         yield so_far
     for record in record_network(network, missing):
-        if record.images == counts[record.name]:
+        if record.done:
             remembered(("network", key, record.name, record.images), lambda done=record: done)
         so_far[record.name] = record
         yield so_far
 
 
-def second_look(
-    network: Network, key: tuple, at: int, channel: int, feed: Feed, record: NetworkRecord
-) -> SecondLook:
-    """Exact percentiles of one layer, and one channel's record, under a feed that is finished."""
+def channel_record(
+    network: Network, key: tuple, at: int, channel: int, feed: Feed
+) -> ChannelRecord:
+    """One channel's own record under a feed, with exact percentiles."""
     return remembered(
-        ("second look", key, feed.name, feed.count, at, channel),
-        lambda: look_again(network, at, channel, feed, record),
+        ("channel", key, feed.name, feed.count, at, channel),
+        lambda: record_channel(network, at, channel, feed),
     )

@@ -12,8 +12,8 @@ PyTorch's network has the weights of the bundled ONNX file. Its hooks sit on the
 and on the classifier and take, as normviz does, each channel's min, max, mean, std, shares above 0
 and at 6 or more, and 7 percentiles of each layer; one forward pass for a method's 16 photos.
 torch.quantile refuses more than 16 million numbers, so percentiles come from numpy.percentile, or
-from torch.sort (in the first round only). normviz runs ONNX Runtime; its percentiles are within
-1/128 of theirs.
+from torch.sort (in the first round only). normviz runs ONNX Runtime, each photo twice: the second
+look makes percentiles close.
 """
 
 from __future__ import annotations

@@ -16,12 +16,12 @@ from streamlit.delta_generator import DeltaGenerator
 from app import charts, keys, viewer
 from app.cached import (
     NETWORK_COPY,
+    channel_record,
     fed,
     lit_copy,
     name_of,
     recorded,
     remembered,
-    second_look,
     together,
 )
 from app.charts import STOPS
@@ -45,7 +45,7 @@ from normviz.light import Light
 from normviz.methods import METHODS, Fitted
 from normviz.networks import Layer, Network, centre_view
 from normviz.observe.depth import MEASURES, agreeing, depth_sentence, ranked_shifts, shifts
-from normviz.observe.network import Feed, NetworkRecord, Prediction, SecondLook
+from normviz.observe.network import ChannelRecord, Feed, NetworkRecord, Prediction
 from normviz.observe.recorder import PERCENTILES
 from normviz.observe.sentences import number, percent
 
@@ -184,7 +184,8 @@ def _body(shared: Frame, columns: tuple[Column, ...]) -> None:
     with below:
         layer = _layer_section(shown, opened, controls, picture)
         _guesses_section(shown)
-    _exact_table(shown, opened, layer)
+    if layer.whose == "channel":
+        _channel_table(shown, opened, layer)
 
 
 def _pick_layer(network: Network) -> int:
@@ -307,20 +308,24 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
     feeds = _feeds(shown)
     images = tuple(row.image.digest for row in shown.rows)
     total = len(feeds) * len(shown.rows)
-    began, drawn = time.monotonic(), 0.0
+    began, drawn, again = time.monotonic(), 0.0, False
     found: Mapping[str, NetworkRecord] = {}
     with closing(_growing(shown, (shown.chosen.key, images), feeds)) as growing:
         for found in growing:
             passed = time.monotonic() - began
-            done = sum(record.images for record in found.values())
-            if done == total or passed < max(_BAR_AFTER, drawn + 1.0):
+            once = sum(record.images for record in found.values())
+            twice = sum(record.looked for record in found.values())
+            # All is there to be seen before the percentiles are closer.
+            whole = once == total and not again
+            if twice == total or passed < (_BAR_AFTER if whole else max(_BAR_AFTER, drawn + 1.0)):
                 continue
-            drawn = passed
-            left = passed / done * (total - done)
+            drawn, again = passed, once == total
+            said = f"{once} of {total} images through {shown.network.name}"
+            if again:
+                said = f"{twice} of {total} images again, for close percentiles"
+            left = passed / (once + twice) * (2 * total - once - twice)
             head.progress(
-                done / total,
-                text=f"{done} of {total} images through {shown.network.name}, {left:.0f} s left; "
-                f"{STOPS}",
+                (once + twice) / (2 * total), text=f"{said}, some {left:.0f} s left; {STOPS}"
             )
             some = replace(shown, records=dict(found))
             for place, measure in charts:
@@ -434,7 +439,7 @@ def _how(shown: Shown) -> str:
         f"image is reduced so that {side.width} × {side.height} px are its middle 7/8, then "
         f"normalized with the numbers of the image at full size. {rounded}Measured are "
         "pre-activations: what each activation function receives. Mean, std and shares are of "
-        "every unit; percentiles are known to 1/128 of their value. Click a point to open that "
+        "every unit; percentiles are within 0.001 % of their value. Click a point to open that "
         "layer below."
     )
 
@@ -516,12 +521,11 @@ def _shifted(shown: Shown) -> tuple[Column, str]:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """What of the opened layer is drawn again: the table's place, what it is of, and its note."""
+    """What of the opened layer is drawn again: the table's place, and what it is of."""
 
     channel: int
     whose: str
     table: DeltaGenerator
-    note: DeltaGenerator
 
 
 def _layer_section(
@@ -552,10 +556,9 @@ def _layer_section(
     with st.container(key="layer_table"):
         table = st.empty()
     table.html(_layer_table(shown, opened, {}, whose))
-    note = st.empty()
-    note.caption(_NEARLY)
+    st.caption(_EXACT)
     _maps(shown, layer, channel)
-    return Opened(channel, whose, table, note)
+    return Opened(channel, whose, table)
 
 
 def _channels_chart(shown: Shown, opened: int, channel: int) -> None:
@@ -611,8 +614,8 @@ def _layer_sentence(shown: Shown, opened: int) -> str:
 _HEAD = ["under", "min", "1 %", "median", "99 %", "max", "mean", "std", "fire", "dead", "saturated"]
 
 
-def _layer_table(shown: Shown, opened: int, looks: Mapping[str, SecondLook], whose: str) -> str:
-    """Numbers of the opened layer, or of one channel of it; exact where it was looked at again."""
+def _layer_table(shown: Shown, opened: int, own: Mapping[str, ChannelRecord], whose: str) -> str:
+    """Numbers of the opened layer, or of one channel of it, which may still be on their way."""
     rows = []
     for column in shown.columns:
         for light, value in shown.lights.items():
@@ -620,15 +623,13 @@ def _layer_table(shown: Shown, opened: int, looks: Mapping[str, SecondLook], who
             if record is None:
                 continue
             title = _short(column) + _in_light(shown, light)
-            look = looks.get(feed_name(column, light, value))
             one, found = record.layers[opened], record.layers[opened].percentiles()
-            if look is not None:
-                found = look.percentiles
             if whose == "channel":
-                if look is None:
+                channel = own.get(feed_name(column, light, value))
+                if channel is None:
                     rows.append([title, *["…"] * (len(_HEAD) - 1)])
                     continue
-                one, found = look.channel, look.channel_percentiles
+                one, found = channel.record, channel.percentiles
             low, middle, high = (found[PERCENTILES.index(q)] for q in (1.0, 50.0, 99.0))
             numbers = (one.layer_low, low, middle, high, one.layer_high, one.layer_mean)
             cells = [number(float(v), one.layer_std) for v in (*numbers, one.layer_std)]
@@ -638,34 +639,32 @@ def _layer_table(shown: Shown, opened: int, looks: Mapping[str, SecondLook], who
     return table_html(_HEAD, rows, "The layer's numbers")
 
 
-def _exact_table(shown: Shown, opened: int, layer: Opened) -> None:
-    """Look at the opened layer once more, for exact percentiles, and draw its table anew."""
+def _channel_table(shown: Shown, opened: int, layer: Opened) -> None:
+    """Record the opened channel by itself, and draw its numbers."""
     images = tuple(row.image.digest for row in shown.rows)
     key = (shown.chosen.key, images)
     feeds = [one for one in _feeds(shown) if one.feed.name in shown.records]
     tasks = [
         partial(
-            second_look,
+            channel_record,
             one.network,
             key,
             opened,
             layer.channel - 1,
             one.feed,
-            shown.records[one.feed.name],
         )
         for one in feeds
     ]
     together(tasks)
-    looks = {one.feed.name: task() for one, task in zip(feeds, tasks, strict=True)}
-    layer.table.html(_layer_table(shown, opened, looks, layer.whose))
-    layer.note.caption(_EXACT)
+    own = {one.feed.name: task() for one, task in zip(feeds, tasks, strict=True)}
+    layer.table.html(_layer_table(shown, opened, own, layer.whose))
 
 
 _EXACT = (
-    "Every number is of all units of the layer (or channel), exact up to float32. “Dead” counts "
-    "channels that fire nowhere in these images, “saturated” units at the activation's end."
+    "Every number is of all units of the layer (or channel), exact up to float32; percentiles of a "
+    "layer are within 0.001 % of their value. “Dead” counts channels that fire nowhere in these "
+    "images, “saturated” units at the activation's end."
 )
-_NEARLY = _EXACT.replace("exact up to float32", "percentiles to 1/128 of their value so far")
 
 
 def _filter(layer: Layer, channel: int) -> None:

@@ -7,19 +7,23 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
 from normviz.errors import ParameterError
 from normviz.networks.network import Network
-from normviz.observe.recorder import PERCENTILES, LayerRecord, Narrowed, Recorder
+from normviz.observe.recorder import PERCENTILES, Closer, LayerRecord, Recorder
 
 CHUNK = 8
 """So many images go through a network in one piece of work, one after the other."""
 
 TOP = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,16 @@ class Prediction:
 class NetworkRecord:
     """The activations of one feed's first ``images`` images, one record a layer.
 
-    ``predictions`` holds one entry an image, none where the output is no row of classes.
+    ``predictions`` holds one entry an image, none where the output is no row of classes. So many
+    images were ``looked`` at again for closer percentiles; ``done`` once they all were.
     """
 
     name: str
     images: int
     layers: tuple[LayerRecord, ...]
     predictions: tuple[Prediction, ...]
+    looked: int = 0
+    done: bool = False
 
     def merge(self, other: NetworkRecord) -> NetworkRecord:
         """Return the record of both, ``other``'s images after these."""
@@ -68,11 +75,12 @@ class NetworkRecord:
 def record_network(
     network: Network, feeds: Sequence[Feed], workers: int | None = None
 ) -> Iterator[NetworkRecord]:
-    """Run every feed through the network; yield each feed's record so far, whenever it grows.
+    """Run every feed through the network twice; yield each feed's record, whenever it grows.
 
-    The first images of all feeds come before their next ones. Nothing but the statistics is kept;
-    the result does not depend on ``workers`` (threads, by default one a core, at most 4).
-    Closed before its end, it stops after the images under way.
+    The first images of all feeds come before their next ones. Then each feed is looked at again,
+    which makes the percentiles of its layers close; its record is ``done`` after that. Nothing but
+    the statistics is kept; the result does not depend on ``workers`` (threads, by default one a
+    core, at most 4). Closed before its end, it stops after the images under way.
 
     Raises :class:`ParameterError` for two feeds of one name, and what the feeds and
     :meth:`Network.run` raise.
@@ -80,8 +88,8 @@ def record_network(
     taps = tuple(dict.fromkeys([*(layer.tap for layer in network.layers), network.output]))
     if len({feed.name for feed in feeds}) < len(feeds):
         raise ParameterError("Two feeds have one name; give each its own.")
-    work = (
-        (feed, start)
+    first = (
+        partial(_chunk, network, taps, feed, start)
         for start in range(0, max((feed.count for feed in feeds), default=0), CHUNK)
         for feed in feeds
         if start < feed.count
@@ -90,23 +98,51 @@ def record_network(
     workers = workers or min(4, os.cpu_count() or 1)
     stopped = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
-        # Records that nobody has taken yet cost memory: no more are begun than these.
-        ahead = islice(work, 2 * workers)
-        waiting = deque(
-            pool.submit(_chunk, network, taps, feed, start, stopped) for feed, start in ahead
-        )
         try:
-            while waiting:
-                found = waiting.popleft().result()
-                for feed, start in islice(work, 1):
-                    waiting.append(pool.submit(_chunk, network, taps, feed, start, stopped))
+            for found in _in_order(pool, first, 2 * workers, stopped):
                 before = so_far.get(found.name)
                 so_far[found.name] = found if before is None else before.merge(found)
                 yield so_far[found.name]
+            again = (
+                partial(_look, network, taps, feed, start, so_far[feed.name])
+                for feed in feeds
+                for start in range(0, feed.count, CHUNK)
+            )
+            closer: list[Closer] = []
+            for name, images, looks in _in_order(pool, again, 2 * workers, stopped):
+                record = so_far[name]
+                if not record.looked:
+                    closer = looks
+                else:
+                    for one, other in zip(closer, looks, strict=True):
+                        one.merge(other)
+                looked = record.looked + images
+                record = so_far[name] = replace(record, looked=looked)
+                if looked == record.images:
+                    layers = tuple(one.record() for one in closer)
+                    record = so_far[name] = replace(record, layers=layers, done=True)
+                yield record
         finally:
             stopped.set()
-            for future in waiting:
-                future.cancel()
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    work: Iterator[Callable[[threading.Event], T]],
+    ahead: int,
+    stopped: threading.Event,
+) -> Iterator[T]:
+    """Yield what each piece of work gives, in its order, with so many begun ``ahead``."""
+    # What nobody has taken yet costs memory: no more are begun than these.
+    waiting = deque(pool.submit(one, stopped) for one in islice(work, ahead))
+    try:
+        while waiting:
+            found = waiting.popleft().result()
+            waiting.extend(pool.submit(one, stopped) for one in islice(work, 1))
+            yield found
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _chunk(
@@ -126,37 +162,42 @@ def _chunk(
     return NetworkRecord(feed.name, stop - start, layers, tuple(predictions))
 
 
+def _look(
+    network: Network,
+    taps: Sequence[str],
+    feed: Feed,
+    start: int,
+    record: NetworkRecord,
+    stopped: threading.Event,
+) -> tuple[str, int, list[Closer]]:
+    looks = [Closer(layer) for layer in record.layers]
+    stop = min(start + CHUNK, feed.count)
+    for index in range(start, stop):
+        if stopped.is_set():
+            raise CancelledError
+        found = network.run(feed.image(index)[np.newaxis], taps)
+        for layer, look in zip(network.layers, looks, strict=True):
+            look.add(found[layer.tap])
+    return feed.name, stop - start, looks
+
+
 @dataclass(frozen=True, eq=False)
-class SecondLook:
-    """What a second look at one layer tells: exact percentiles, and one channel's own record.
+class ChannelRecord:
+    """One channel's own record and its exact :data:`PERCENTILES`."""
 
-    ``percentiles`` are those of the layer, ``channel_percentiles`` of the channel, both at
-    :data:`PERCENTILES`; ``channel`` records the channel alone.
-    """
-
+    record: LayerRecord
     percentiles: np.ndarray
-    channel: LayerRecord
-    channel_percentiles: np.ndarray
 
 
-def look_again(
-    network: Network, at: int, channel: int, feed: Feed, record: NetworkRecord
-) -> SecondLook:
-    """Run a feed once more, up to layer ``at``: exact percentiles of it and of ``channel``.
-
-    ``record`` is the finished one of the same feed. The values of one channel are kept until the
-    end, so that their percentiles are exact; of the others only those around the percentiles.
-    """
-    layer, known = network.layers[at], record.layers[at]
-    narrowed = Narrowed.around(known)
+def record_channel(network: Network, at: int, channel: int, feed: Feed) -> ChannelRecord:
+    """Run a feed up to layer ``at`` and record one channel of it, whose values are all kept."""
+    layer = network.layers[at]
     kept = []
     for index in range(feed.count):
         values = network.run(feed.image(index)[np.newaxis], [layer.tap])[layer.tap]
-        narrowed = narrowed.look(values)
         kept.append(np.moveaxis(values, layer.axis, 1)[:, channel].reshape(1, 1, -1).copy())
     one = np.concatenate(kept, axis=2)
-    return SecondLook(
-        narrowed.percentiles(known.units * known.channels),
+    return ChannelRecord(
         LayerRecord.of(one, saturation=layer.saturation),
         np.percentile(one.astype(np.float64), PERCENTILES),
     )

@@ -11,8 +11,8 @@ import pytest
 
 from normviz.errors import ParameterError
 from normviz.networks import load
-from normviz.observe.network import CHUNK, Feed, predictions_of, record_network
-from normviz.observe.recorder import LayerRecord
+from normviz.observe.network import CHUNK, Feed, predictions_of, record_channel, record_network
+from normviz.observe.recorder import PERCENTILES, LayerRecord
 from tests.networks.making import filters, model_of, node, small, written
 from tests.observe.test_recorder import assert_same_bits
 
@@ -48,6 +48,14 @@ def test_each_layer_is_what_a_run_of_all_images_gives():
     ]
 
 
+def test_percentiles_are_close_once_a_record_is_done():
+    (record,) = last(record_network(NET, [feed()])).values()
+    found = NET.run(IMAGES, [layer.tap for layer in NET.layers])
+    for layer, got in zip(NET.layers, record.layers, strict=True):
+        exact = np.percentile(found[layer.tap].astype(np.float64), PERCENTILES)
+        np.testing.assert_allclose(got.percentiles(), exact, rtol=2e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("workers", [2, 3, 7])
 def test_the_number_of_workers_changes_no_bit(workers):
     feeds = [feed("a"), feed("b", 5, 3.0), feed("c", CHUNK)]
@@ -67,7 +75,7 @@ def test_merged_parts_are_the_whole():
 
 def test_the_first_images_of_all_feeds_come_before_their_next_ones():
     feeds = [feed("a", 2 * CHUNK + 1), feed("b", 1), feed("c", CHUNK + 2), feed("none", 0)]
-    seen = [(record.name, record.images) for record in record_network(NET, feeds, 2)]
+    seen = [(r.name, r.images) for r in record_network(NET, feeds, 2) if not r.looked]
     assert seen == [
         ("a", CHUNK),
         ("b", 1),
@@ -75,6 +83,15 @@ def test_the_first_images_of_all_feeds_come_before_their_next_ones():
         ("a", 2 * CHUNK),
         ("c", CHUNK + 2),
         ("a", 2 * CHUNK + 1),
+    ]
+    again = [(r.name, r.looked, r.done) for r in record_network(NET, feeds, 2) if r.looked]
+    assert again == [
+        ("a", CHUNK, False),
+        ("a", 2 * CHUNK, False),
+        ("a", 2 * CHUNK + 1, True),
+        ("b", 1, True),
+        ("c", CHUNK, False),
+        ("c", CHUNK + 2, True),
     ]
     assert list(record_network(NET, [])) == []
 
@@ -152,7 +169,7 @@ def test_channels_on_the_last_axis_are_found():
     ]
     arrays = {"s": np.array([0, 3, 64]), "w": filters(3, 5, 1)[:, :, 0, 0]}
     net = load(written(model_of(nodes, arrays, rank=3)))
-    (record,) = record_network(net, [feed("a", 4)])
+    *_, record = record_network(net, [feed("a", 4)])
     expected = IMAGES[:4].reshape(-1, 3) @ arrays["w"]
     np.testing.assert_allclose(record.layers[0].mean, expected.mean(axis=0), atol=1e-6)
     assert record.predictions == ()
@@ -177,7 +194,7 @@ def test_outputs_that_are_no_row_of_classes_give_no_predictions(operator):
         kind.Clear()
         kind.sequence_type.elem_type.map_type.key_type = 7
         kind.sequence_type.elem_type.map_type.value_type.tensor_type.elem_type = 1
-    (record,) = record_network(load(written(model)), [feed("a", 3)])
+    *_, record = record_network(load(written(model)), [feed("a", 3)])
     assert record.images == 3 and record.predictions == ()
     assert record.layers[0].units == 3 * 36
 
@@ -214,3 +231,13 @@ def test_other_shapes_give_no_predictions(shape):
 
 def test_words_give_no_predictions():
     assert predictions_of(np.array([["cat", "dog"]], object)) == []
+
+
+def test_a_channel_is_recorded_by_itself():
+    layer = NET.layers[0]
+    found = NET.run(IMAGES, [layer.tap])[layer.tap]
+    own = np.moveaxis(found, layer.axis, 1)[:, 1].astype(np.float64)
+    got = record_channel(NET, 0, 1, feed())
+    np.testing.assert_allclose(got.percentiles, np.percentile(own, PERCENTILES), atol=1e-6)
+    assert (got.record.channels, got.record.units) == (1, own.size)
+    assert got.record.layer_mean == pytest.approx(own.mean(), abs=1e-6)
