@@ -22,6 +22,7 @@ from normviz.images import Image
 from normviz.inspection import Row, Verdict, inspect_network
 from normviz.inspection.photos import class_of
 from normviz.inspection.recovered import ASSUMED_MEAN, ASSUMED_STD
+from normviz.observe.sentences import percent
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 
 PHOTOS = 16
@@ -161,7 +162,7 @@ def _evidence(verdict: Verdict) -> None:
                 "neighbouring pixels of photos vary together. That the training's photos were like "
                 "photos at large is assumed: intervals are over redrawn photos and filters, and "
                 f"over how far that was off on networks of known constants (mean {ASSUMED_MEAN:g}, "
-                f"std {ASSUMED_STD:.0%})."
+                f"std {percent(ASSUMED_STD, 0)})."
             )
         run = [row for row in verdict.rows if row.by_layer]
         if run:
@@ -219,13 +220,13 @@ def _table(verdict: Verdict) -> None:
         "log-likelihood (nats)" if by_share else "distance": lambda row: _cell(
             row.score if by_share else row.distance
         ),
-        "likelihood": lambda row: f"{row.support:.0%}" if row.asked else "–",
+        "likelihood": lambda row: percent(row.support, 0) if row.asked else "–",
         "95 % interval": lambda row: (
             "–"
             if row.interval is None
             else " to ".join(map(_percent if by_share else _cell, row.interval))
         ),
-        "first in": lambda row: f"{row.support:.0%}",
+        "first in": lambda row: percent(row.support, 0),
         "all layers": lambda row: _cell(row.deep),
         "entropy": lambda row: "–" if row.entropy is None else f"{row.entropy:.2f} bits",
         "sure of": lambda row: _percent(row.most_probable),
@@ -271,7 +272,7 @@ def _guesses(verdict: Verdict, titles: Sequence[str]) -> None:
     with st.container(width=340):
         at = int(menu(keys.INSPECT_PHOTO, "Photo", options))
     lines = [
-        [row.title, *(f"{name} {100 * share:.0f} %" for name, share in row.top5[at])]
+        [row.title, *(f"{name} {percent(share, 0)}" for name, share in row.top5[at])]
         for row in rows
     ]
     with st.container(key="top5_table"):
@@ -286,4 +287,4 @@ def _cell(value: float | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+    return "–" if value is None else percent(value, 0)

@@ -17,6 +17,7 @@ from normviz.inspection.photos import class_of
 from normviz.networks import load
 from normviz.networks.network import Network
 from normviz.networks.trial import tried
+from normviz.observe.sentences import percent
 from normviz.read import Problem, read
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 
@@ -151,20 +152,20 @@ def text(verdict: Verdict) -> str:
     for row in verdict.rows:
         cells = [
             _cell(row.score if measure == "nats" else row.distance),
-            f"{row.support:.0%}" if row.asked else "–",
+            percent(row.support, 0) if row.asked else "–",
             _cell(row.deep),
             _cell(row.entropy),
-            "–" if row.agreement is None else f"{row.agreement:.0%}",
+            "–" if row.agreement is None else percent(row.agreement, 0),
         ]
         if accurate:
-            cells.append("–" if row.accuracy is None else f"{row.accuracy:.0%}")
+            cells.append("–" if row.accuracy is None else percent(row.accuracy, 0))
         lines.append(f"{row.title:{width}}" + "".join(f"{cell:>10}" for cell in cells))
     guesses = [row for row in verdict.rows if row.top5]
     if guesses:
         lines += ["", "first classes of the first photo"]
         lines += [
             f"{row.title:{width}}  "
-            + ", ".join(f"{name} {share:.0%}" for name, share in row.top5[0])
+            + ", ".join(f"{name} {percent(share, 0)}" for name, share in row.top5[0])
             for row in guesses
         ]
     return "\n".join([*lines, "", verdict.code("numpy").rstrip()])

@@ -28,10 +28,9 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
     values = [_value(row, by_share) for row in rows]
     titles = [_short(row) for row in rows]
     at = list(range(len(rows)))
-    more = (
-        "{value:.1f} % of the likelihood" if by_share else "{value:.3g}, first in {support:.0%} of"
-    )
-    more += "" if by_share else " redrawn sets"
+    more = "{value:.1f} % of the likelihood"
+    if not by_share:
+        more = "{value:.3g}, first in {support:.0f} % of redrawn sets"
     ended = [(at, _interval(row, by_share)) for at, row in enumerate(rows)]
     traces: list[dict] = [
         {
@@ -53,7 +52,7 @@ def candidate_bars(verdict: Verdict, most: int, *, dark: bool) -> go.Figure:
                 "symbol": ["diamond" if row.key == verdict.key else "circle" for row in rows],
             },
             "hovertext": [
-                minus(f"{row.title}: " + more.format(value=value, support=row.support))
+                minus(f"{row.title}: " + more.format(value=value, support=100 * row.support))
                 for row, value in zip(rows, values, strict=True)
             ],
             "hoverinfo": "text",

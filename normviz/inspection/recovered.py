@@ -200,8 +200,8 @@ def _loss(residuals: np.ndarray, pulled: np.ndarray) -> float:
 
 
 def _listed(values: np.ndarray) -> str:
-    return ", ".join(f"{value:.3g}" for value in values)
+    return ", ".join(f"{value:.3g}" for value in values).replace("-", "−")
 
 
 def _spans(interval: np.ndarray) -> str:
-    return ", ".join(f"{low:.3g} to {high:.3g}" for low, high in interval.T)
+    return ", ".join(f"{low:.3g} to {high:.3g}" for low, high in interval.T).replace("-", "−")

@@ -11,6 +11,7 @@ from normviz.inspection.candidates import Candidate
 from normviz.inspection.in_graph import InGraph
 from normviz.inspection.recovered import Recovered
 from normviz.methods.code import constants_code
+from normviz.observe.sentences import percent
 
 SURE = 0.95
 
@@ -216,16 +217,20 @@ class Verdict:
             "normalization is stored apart",
         }[self.evidence]
         among = "" if self.candidate.order == "grey" else f" of the {self.candidate.order} ones"
-        share = f"it ranks first{among} in {self.support:.0%} of redrawn sets of the {self.photos} "
-        share += "photos" if self.photos > 1 else "photo"
+        share = (
+            f"it ranks first{among} in {percent(self.support, 0)} of redrawn sets of the "
+            f"{self.photos} photo{'s' if self.photos > 1 else ''}"
+        )
         if self.evidence == "output":
-            share = f"of the likelihood it has {self.support:.0%}, if all candidates were equally"
-            share += " likely before"
+            share = (
+                f"of the likelihood it has {percent(self.support, 0)}, if all candidates were "
+                "equally likely before"
+            )
         named = [row for row in self.rows if row.key in self.rivals]
         rivals = "; ".join(row.title for row in named[:3])
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
         if named and self.evidence == "output":
-            more += f", together {sum(row.support for row in named):.0%}"
+            more += f", together {percent(sum(row.support for row in named), 0)}"
         left = f" Not ruled out, or too near to be told apart: {rivals}{more}." if named else ""
         distance = self.row.distance
         if distance is not None and not distance <= POOR:
@@ -241,7 +246,7 @@ class Verdict:
         if self.order is None:
             return (
                 "RGB and BGR cannot be told apart with these photos (evidence for "
-                f"{self.candidate.order} {self.order_support:.0%}); the code assumes "
+                f"{self.candidate.order} {percent(self.order_support, 0)}); the code assumes "
                 f"{self.candidate.order}."
             )
         nearest = self.rows[0].order
@@ -251,7 +256,8 @@ class Verdict:
             else f" The nearest candidate of all is fed as {nearest}; the order is told by what "
             "else fits in each."
         )
-        said = f"{self.order} fits better than the other order ({self.order_support:.0%} by these"
+        sure = percent(self.order_support, 0)
+        said = f"{self.order} fits better than the other order ({sure} by these"
         if self.evidence not in ORDER_TRIALS:
             return f"{said} photos).{turned}"
         trials, told, right = ORDER_TRIALS[self.evidence]
@@ -281,9 +287,13 @@ class Verdict:
                 continue
             row, parts = match[0], []
             if own.accuracy is not None and row.accuracy is not None:
-                parts.append(f"accuracy {row.accuracy:.0%} instead of {own.accuracy:.0%}")
+                parts.append(
+                    f"accuracy {percent(row.accuracy, 0)} instead of {percent(own.accuracy, 0)}"
+                )
             if row.agreement is not None:
-                parts.append(f"another first class for {1 - row.agreement:.0%} of the photos")
+                parts.append(
+                    f"another first class for {percent(1 - row.agreement, 0)} of the photos"
+                )
             if row.distance is not None and own.distance:
                 parts.append(
                     f"a distance of {_number(row.distance)} instead of {_number(own.distance)} at "

@@ -170,10 +170,10 @@ def significant(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def percent(share: float) -> str:
-    """A share as percent with one decimal.
+def percent(share: float, decimals: int = 1) -> str:
+    """A share as percent.
 
-    >>> percent(0.4567)
-    '45.7 %'
+    >>> percent(0.4567), percent(0.4567, 0)
+    ('45.7 %', '46 %')
     """
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.{decimals}f} %"

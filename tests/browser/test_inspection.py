@@ -50,7 +50,10 @@ def test_the_verdict_its_table_code_and_json_are_the_package_s(open_page, verdic
     own = verdict.rows[0]
     at = dict(zip(head, first, strict=True))
     assert at["fed as"] == own.title and at["distance"] == f"{own.distance:.3g}"
-    assert at["first in"] == f"{own.support:.0%}" and at["entropy"] == f"{own.entropy:.2f} bits"
+    assert (
+        at["first in"] == f"{100 * own.support:.0f} %"
+        and at["entropy"] == f"{own.entropy:.2f} bits"
+    )
     code = page.locator("[data-testid=stCode] code").first.inner_text().strip()
     assert code == verdict.code("numpy").strip()
     with page.expect_download() as download:
