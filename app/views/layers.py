@@ -315,22 +315,30 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
             passed = time.monotonic() - began
             once = sum(record.images for record in found.values())
             twice = sum(record.looked for record in found.values())
-            # All is there to be seen before the percentiles are closer.
+            # All is there to be seen once, before the second look makes percentiles close.
             whole = once == total and not again
             if twice == total or passed < (_BAR_AFTER if whole else max(_BAR_AFTER, drawn + 1.0)):
                 continue
-            drawn, again = passed, once == total
-            said = f"{once} of {total} images through {shown.network.name}"
-            if again:
-                said = f"{twice} of {total} images again, for close percentiles"
             left = passed / (once + twice) * (2 * total - once - twice)
+            said = (
+                f"{twice} of {total} images again, for close percentiles"
+                if again
+                else f"{once} of {total} images through {shown.network.name}"
+            )
             head.progress(
                 (once + twice) / (2 * total), text=f"{said}, some {left:.0f} s left; {STOPS}"
             )
+            drawn = passed
+            if again:
+                continue
+            again = whole
             some = replace(shown, records=dict(found))
-            for place, measure in charts:
+            for at, (place, measure) in enumerate(charts):
                 place.plotly_chart(
-                    _depth_figure(some, measure, None), theme=None, config={"staticPlot": True}
+                    _depth_figure(some, measure, None),
+                    theme=None,
+                    key=f"growing_{at}_{once}",
+                    config={"staticPlot": True},
                 )
     return replace(shown, records=dict(found))
 
