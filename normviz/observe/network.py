@@ -145,21 +145,29 @@ def _in_order(
             future.cancel()
 
 
+def _outputs(
+    network: Network, taps: Sequence[str], feed: Feed, start: int, stopped: threading.Event
+) -> Iterator[dict[str, np.ndarray]]:
+    """Yield what each image from ``start`` on gives, as far as one piece of work goes."""
+    for index in range(start, min(start + CHUNK, feed.count)):
+        if stopped.is_set():
+            raise CancelledError
+        yield network.run(feed.image(index)[np.newaxis], taps)
+
+
 def _chunk(
     network: Network, taps: Sequence[str], feed: Feed, start: int, stopped: threading.Event
 ) -> NetworkRecord:
     recorders = [Recorder(layer.axis, layer.saturation) for layer in network.layers]
     predictions: list[Prediction] = []
-    stop = min(start + CHUNK, feed.count)
-    for index in range(start, stop):
-        if stopped.is_set():
-            raise CancelledError
-        found = network.run(feed.image(index)[np.newaxis], taps)
+    images = 0
+    for found in _outputs(network, taps, feed, start, stopped):
         for layer, recorder in zip(network.layers, recorders, strict=True):
             recorder.add(found[layer.tap])
         predictions.extend(predictions_of(found[network.output]))
+        images += 1
     layers = tuple(recorder.record() for recorder in recorders)
-    return NetworkRecord(feed.name, stop - start, layers, tuple(predictions))
+    return NetworkRecord(feed.name, images, layers, tuple(predictions))
 
 
 def _look(
@@ -171,14 +179,12 @@ def _look(
     stopped: threading.Event,
 ) -> tuple[str, int, list[Closer]]:
     looks = [Closer(layer) for layer in record.layers]
-    stop = min(start + CHUNK, feed.count)
-    for index in range(start, stop):
-        if stopped.is_set():
-            raise CancelledError
-        found = network.run(feed.image(index)[np.newaxis], taps)
+    images = 0
+    for found in _outputs(network, taps, feed, start, stopped):
         for layer, look in zip(network.layers, looks, strict=True):
             look.add(found[layer.tap])
-    return feed.name, stop - start, looks
+        images += 1
+    return feed.name, images, looks
 
 
 @dataclass(frozen=True, eq=False)
