@@ -255,7 +255,8 @@ def _labels(
         if a is not chosen and count > 1 and _could_be(a, count, a.key.lower() in ranks)
     ]
     if not fitting:
-        named = [a for a in arrays if a is not chosen and a.key.lower() in ranks]
+        # Of one image alone nobody asks for the label.
+        named = [a for a in arrays if a is not chosen and a.key.lower() in ranks and count > 1]
         return None, [_unfitting(a, count, name) for a in named], []
     fitting.sort(key=lambda a: ranks.get(a.key.lower(), len(ranks)))
     first = fitting[0]

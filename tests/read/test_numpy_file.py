@@ -252,6 +252,12 @@ def test_npz_class_names_stand_where_there_is_a_label():
     assert beyond.labels == ["0", "1", "2", "1"]
 
 
+def test_one_image_needs_no_label():
+    photos = read(("set.npz", npz(x=FOUR[:1], y=np.array([3]))))
+    assert photos.labels == [None]
+    assert not [note for note in photos.notes if "labels" in note]
+
+
 def test_numbers_of_another_name_are_no_labels():
     features = np.eye(4)
     photos = read(("set.npz", npz(x=FOUR, features=features, scores=np.arange(4.0))))
