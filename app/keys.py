@@ -111,7 +111,7 @@ LESSON_ABSOLUTE_RATE = Key("absolute_rate", 0.3)
 LESSON_ALBEDO = Key("albedo", 0.5)
 LESSON_BATCH = Key("lesson_batch", 16)
 LESSON_IMAGES = Key("lesson_images", 300)
-LESSON_STEP_BATCH = Key("step_batch", 1)
+LESSON_STEP_BATCH = Key("step_batch", 8)
 LESSON_SIGMA = Key("sigma", 1.0)
 
 PIPELINE = Key("pipeline", None)

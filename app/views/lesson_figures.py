@@ -268,8 +268,9 @@ def _live_downhill() -> None:
     cosine = steps @ whole_set / (np.linalg.norm(steps, axis=1) * np.linalg.norm(whole_set))
     st.markdown(
         plain(
-            f"{percent(float((cosine > 0).mean()))} of the steps of {size} point downhill for the "
-            "whole set (right of the line)."
+            f"Of steps made from {size} image{'s' if size > 1 else ''} each, "
+            f"{percent(float((cosine > 0).mean()))} point downhill for the whole set (right of the "
+            "line)."
         )
     )
     charts.draw(
