@@ -88,6 +88,7 @@ INSPECT_PHOTOS = Key("tried_on", "samples")
 AS_THEY_ARE = Key("as_they_are", False)
 INSPECT_CODE = Key("feed_in", "numpy")
 INSPECT_PHOTO = Key("guess_photo", None)
+INSPECT_ALSO = Key("also_as", "none")
 
 ADVICE_SEED = Key("advice_seed", 0)
 ADVICE_RUN = Key("advice_run", None, shareable=False)

@@ -19,7 +19,7 @@ from app.views.table import table_html
 from normviz.errors import NormvizError, ReadError
 from normviz.figures.inspection import candidate_bars, distance_by_layer, recovered_constants
 from normviz.images import Image
-from normviz.inspection import Row, Verdict, inspect_network
+from normviz.inspection import Row, Verdict, guesses_under, inspect_network
 from normviz.inspection.photos import class_of
 from normviz.inspection.recovered import ASSUMED_MEAN, ASSUMED_STD
 from normviz.observe.sentences import percent
@@ -92,7 +92,7 @@ def _body(shared: Frame) -> None:
     _evidence(verdict)
     _feeding(verdict)
     _table(verdict)
-    _guesses(verdict, titles)
+    _guesses(verdict, titles, chosen, images, not as_they_are)
 
 
 def _photos(
@@ -263,17 +263,40 @@ def _table(verdict: Verdict) -> None:
     st.caption(" ".join([*said, asked]))
 
 
-def _guesses(verdict: Verdict, titles: Sequence[str]) -> None:
+def _guesses(
+    verdict: Verdict,
+    titles: Sequence[str],
+    chosen: Chosen,
+    images: Sequence[Image],
+    usual: bool,
+) -> None:
     rows: list[Row] = [row for row in verdict.rows if row.top5][:_GUESSES]
     if not rows:
         return
     st.subheader("First guesses under each", anchor=False)
     options = {f"{at}": title for at, title in enumerate(titles[: verdict.photos])}
-    with st.container(width=340):
-        at = int(menu(keys.INSPECT_PHOTO, "Photo", options))
+    rest = {row.key: row for row in verdict.rows if row not in rows}
+    with st.container(horizontal=True, key="guess_controls"):
+        with st.container(width=340):
+            at = int(menu(keys.INSPECT_PHOTO, "Photo", options))
+        with st.container(width=340):
+            more = menu(
+                keys.INSPECT_ALSO,
+                "Also fed as",
+                {"none": "–"} | {key: row.title for key, row in rest.items()},
+                "Any other candidate: the photo goes through the network now.",
+            )
+    guesses = [(row.title, row.top5[at]) for row in rows]
+    if more in rest:
+        digests = tuple(image.digest for image in images)
+        key = ("guesses", chosen.key, digests, usual, at, more)
+        found = remembered(
+            key, lambda: guesses_under(chosen.network, images, at, rest[more], usual)
+        )
+        guesses.append((rest[more].title, found))
     lines = [
-        [row.title, *(f"{name} {percent(share, 0)}" for name, share in row.top5[at])]
-        for row in rows
+        [title, *(f"{name} {percent(share, 0)}" for name, share in found)]
+        for title, found in guesses
     ]
     with st.container(key="top5_table"):
         head = ["fed as", *(f"{place}." for place in range(1, len(lines[0])))]

@@ -9,7 +9,7 @@ import numpy as np
 
 from normviz.errors import ParameterError
 from normviz.images import Image, as_rgb
-from normviz.inspection.candidates import Family, families, separation
+from normviz.inspection.candidates import Candidate, Family, families, separation
 from normviz.inspection.distance import counted, draws, layer_distance
 from normviz.inspection.from_output import Answers, likelihood, posterior, terms_of
 from normviz.inspection.in_graph import in_graph
@@ -153,6 +153,35 @@ def verdict_of(network: Network, images: Sequence[Image], **options: object) -> 
     *_, last = inspect_network(network, images, **options)  # type: ignore[arg-type]
     assert isinstance(last, Verdict)
     return last
+
+
+def guesses_under(
+    network: Network, images: Sequence[Image], at: int, row: Row, usual: bool = True
+) -> tuple[tuple[str, float], ...]:
+    """Return the five first classes of photo ``at`` with their shares, fed as a row says.
+
+    Empty where the output is no row of classes.
+    """
+    candidate = Candidate.of(row.key, row.title, np.array(row.mean), np.array(row.std), row.order)
+    exposed = views_for(network, images, usual).exposed()[at : at + 1]
+    *_, found = run_through(network, candidate, exposed, ())
+    if found is None or found.answers is None:
+        return ()
+    return _first_classes(network, found.answers.shares)[0]
+
+
+def _first_classes(
+    network: Network, shares: np.ndarray
+) -> tuple[tuple[tuple[str, float], ...], ...]:
+    """The five likeliest classes of each photo, by name where the network has names."""
+    names = network.labels
+    return tuple(
+        tuple(
+            (names[c] if c < len(names) else f"class {c}", float(row[c]))
+            for c in np.argsort(-row, kind="stable")[:5].tolist()
+        )
+        for row in shares
+    )
 
 
 class _Inspection:
@@ -568,10 +597,7 @@ class _Inspection:
             "entropy": float(answers.entropy(all_once)[0]),
             "most_probable": float(answers.most_probable(all_once)[0]),
             "information": float(answers.information(all_once)[0]),
-            "top5": tuple(
-                tuple((self._class(int(c)), float(row[c])) for c in classes)
-                for classes, row in zip(top, answers.shares, strict=True)
-            ),
+            "top5": _first_classes(self.network, answers.shares),
         }
         mirrored = answers.agreement(all_once)
         if mirrored is not None:
@@ -593,10 +619,6 @@ class _Inspection:
             if hits:
                 known["accuracy"] = float(np.mean(hits))
         return known
-
-    def _class(self, index: int) -> str:
-        labels = self.network.labels
-        return labels[index] if index < len(labels) else f"class {index}"
 
 
 def _some(pooled: Pooled, count: int) -> Pooled:

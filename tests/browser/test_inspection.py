@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from normviz.inspection import verdict_of
+from normviz.inspection import guesses_under, verdict_of
 from normviz.networks import mobilenet_v2_network
 from normviz.networks.bundled import FOLDER
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
@@ -62,6 +62,18 @@ def test_the_verdict_its_table_code_and_json_are_the_package_s(open_page, verdic
     wanted = json.loads(json.dumps(verdict.to_dict()))
     assert written["verdict"] == wanted["verdict"]
     assert written["verdict"]["key"] == "imagenet" and written["verdict"]["order"] == "RGB"
+
+
+def test_the_guesses_under_any_candidate_can_be_had(open_page, verdict):
+    other = next(row for row in reversed(verdict.rows) if not row.top5)
+    page = open_page(address("inspect"))
+    before = table(page, "top5_table")
+    page = open_page(address("inspect", also_as=other.title))
+    settled(page)
+    after = table(page, "top5_table")
+    found = guesses_under(mobilenet_v2_network(), PHOTOS, 0, other)
+    assert after[:-1] == before
+    assert after[-1] == [other.title, *(f"{name} {100 * p:.0f} %" for name, p in found)]
 
 
 def test_an_uploaded_network_is_inspected_and_measured(open_page, verdict):

@@ -8,7 +8,7 @@ from onnx import helper
 
 from normviz.errors import ParameterError
 from normviz.images import image_of
-from normviz.inspection import Step, Verdict, inspect_network, verdict_of
+from normviz.inspection import Step, Verdict, guesses_under, inspect_network, verdict_of
 from normviz.inspection.candidates import Candidate, candidates, separation
 from normviz.inspection.recovered import ASSUMED_STD
 from normviz.inspection.verdict import CODE_TARGETS, ORDER_TRIALS
@@ -69,6 +69,19 @@ def test_what_the_wrong_one_costs(own):
     assert rows["imagenet"].entropy < rows["unit"].entropy
     words = " ".join(own[-1].words())
     assert "Feeding it fractions 0 to 1 without constants costs:" in words
+
+
+def test_any_candidate_can_be_fed_one_photo(own, photos):
+    verdict, network = own[-1], mobilenet_v2_network()
+    fed = next(row for row in verdict.rows if row.top5)
+    for at in (0, 5):
+        again = guesses_under(network, photos, at, fed)
+        assert [name for name, _ in again] == [name for name, _ in fed.top5[at]]
+        shares = [share for _, share in again]
+        assert shares == pytest.approx([share for _, share in fed.top5[at]], rel=1e-3)
+    other = next(row for row in verdict.rows if not row.top5)
+    shares = [share for _, share in guesses_under(network, photos, 0, other)]
+    assert len(shares) == 5 and shares == sorted(shares, reverse=True) and sum(shares) < 1
 
 
 def test_progress_comes_before_the_verdict_and_names_its_stage(own):
