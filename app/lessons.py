@@ -130,14 +130,16 @@ LESSONS: tuple[Lesson, ...] = (
         "Now the class is how bright a surface is: which of two, the one that throws back all "
         "light or the one that throws back less. Change the second and look at which columns "
         "still show a difference.",
-        "What each image's own mean and std remove was what is asked for. Varied light hides the "
+        "What each image's own mean and std remove was what is asked for; the mean alone leaves "
+        "the contrast, which told the albedo too. Varied light hides the "
         "albedo from everyone: the dashed line is the best that anybody could do.",
         ("signal",),
         Prediction(
-            "In fixed light, can a network tell the albedo after each image's own mean and std?",
+            "In fixed light, can a network tell the albedo if only each image's own mean is "
+            "subtracted, and nothing divided?",
             ("Yes", "Worse than chance", "No better than chance"),
             "signal",
-            1,
+            2,
         ),
     ),
     Lesson(

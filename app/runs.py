@@ -62,5 +62,8 @@ class Run:
             # A thread has nobody to raise to; the page says it.
             self.failed = "" if self._cancelled else f"It broke off: {type(error).__name__}."
         finally:
-            self._workers.close()
-            self.busy = False
+            try:
+                self._workers.close()
+            finally:
+                # A page waits for the end, which comes whatever became of the processes.
+                self.busy = False

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.views.table import table_html
+from normviz.lab.evidence import LEVEL
 from normviz.observe.sentences import number
 
 _FOUND = {
@@ -28,12 +29,20 @@ def effects_table(effects: Sequence[Mapping[str, Any]], label: str, over: str = 
             "< 0.001" if effect["p"] < 0.001 else f"{effect['p']:.3f}",
             _counted(effect["relevant"], effect["unit"]),
             f"{effect['seeds']}",
-            _FOUND[effect["finding"]],
+            _found(effect),
         ]
         for effect in effects
     ]
     head = [f"effect (paired over {over})", "mean", "95 % interval", "p (Holm)", "matters from"]
     return table_html([*head, over, "found"], rows, label, wrapped=True)
+
+
+def _found(effect: Mapping[str, Any]) -> str:
+    """What is found in words; an effect that is there but may be too small says both."""
+    if effect["finding"] != "open" or effect["p"] is None or effect["p"] >= LEVEL:
+        return _FOUND[effect["finding"]]
+    side = "above" if effect["mean"] > 0 else "below"
+    return f"{side} 0, cannot tell if it matters"
 
 
 def _counted(value: float, unit: str) -> str:

@@ -116,6 +116,12 @@ def shown_verdict(
     return steadiness(experiment.key, verdict["claim"], verdict["word"])
 
 
+def on_own_images(key: str) -> bool:
+    """Whether what is shown of an experiment is a run on the visitor's images."""
+    found = result(key)
+    return found is not None and found["source"].startswith(OWN)
+
+
 def ran_on(experiment: Experiment, found: Mapping[str, Any]) -> str:
     """Where a result is from, "" for what was computed beforehand."""
     live = st.session_state.get(keys.LAB_RUNS.name, {})

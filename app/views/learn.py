@@ -104,7 +104,8 @@ def _body(shared: Frame, step: str) -> None:
         st.caption("Guess, then see what is found.")
         return
     _judged(lesson, None if guess is None else int(guess))
-    st.markdown(plain(lesson.after))
+    own = [key for key in lesson.experiments if experiments.on_own_images(key)]
+    st.markdown(plain(f"{'On the bundled images: ' if own else ''}{lesson.after}"))
     if lesson.key in sights.SIGHTS:
         sights.draw(lesson.key)
     for key in lesson.experiments:

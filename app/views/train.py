@@ -408,7 +408,7 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
         st.plotly_chart(
             race_curves(
                 lines,
-                unit="training loss",
+                unit="training loss (nats)",
                 steps=course.spec.steps,
                 level=(guessing, "guessing"),
                 top=top,
@@ -439,7 +439,8 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
         )
         many = len(course.spec.seeds)
         st.caption(
-            f"Bars are means over {many} seeds with 95 % intervals, dots the seeds."
+            f"Bars are means over {many} seeds with 95 % intervals, dots the seeds; bands of "
+            "curves go from the lowest seed to the highest."
             if many > 1
             else "One seed has no interval."
         )
@@ -506,7 +507,7 @@ def _end(course: Course, rates: Sequence[int], reference: str) -> None:
 def _table(course: Course, rates: Sequence[int], reference: str) -> str:
     found = {one.what: one for one in course.differences(rates, reference)}
     losses = course.losses()
-    head = ["method", "learning rate", "training loss", "test images right"]
+    head = ["method", "learning rate", "training loss (nats)", "test images right"]
     head += [f"against {short_title(reference)}", "p", "so it is"]
     rows = []
     means = course.means(rates)

@@ -309,7 +309,7 @@ def rate_map(
                     "zmax": guessing,
                     "colorscale": [[0, "#1f4e79"], [0.5, "#6f9fc8"], [1, "#e9eef3"]],
                     "colorbar": {
-                        "title": {"text": "loss", "side": "top"},
+                        "title": {"text": "loss (nats)", "side": "top"},
                         "thickness": 10,
                         "outlinewidth": 0,
                         "tickfont": {"color": text_colour(dark)},

@@ -32,6 +32,9 @@ FILE = Path(__file__).with_name("advice.json")
 
 REFERENCE, OWN = "ds_z", "img_z"
 
+FEWEST_FOR_INTERVAL = 20
+"""Of fewer images no interval is said: its assumption of normal brightness cannot be judged."""
+
 CARRIES = 0.1
 """From this share of brightness explained by classes on (its interval's lower end) it is said that
 brightness carries the label."""
@@ -168,6 +171,8 @@ class Advice:
     @property
     def headline(self) -> str:
         """The answer in one sentence."""
+        if self.accuracy is None and self._even:
+            return "All images are of one and the same brightness: there is nothing to split."
         if self.accuracy is None and self.brightness.explained is not None:
             explained = (
                 f"Classes explain {_percent(self.brightness.explained)} of the variance of "
@@ -192,7 +197,8 @@ class Advice:
             why = "brightness carries the label here: keep" if self._carries else "Keep"
             said = f"{why} dataset statistics; each image's own would cost {_points(own)}"
         elif own.finding == "more":
-            said = f"Normalize each image by its own mean and std: it gains {_points(own)}"
+            gains = f"it gains {_points(own)} over the dataset's"
+            said = f"Normalize each image by its own mean and std: {gains}"
         elif other.finding == "more":
             said = (
                 "Normalize each image by its own mean and std if light will change: "
@@ -259,7 +265,14 @@ class Advice:
         """The headline, the evidence for it, and what it cannot say."""
         return [self.headline, *self.evidence(), *filter(None, [self.limits])]
 
+    @property
+    def _even(self) -> bool:
+        """Whether no value of any image varies."""
+        return self.brightness.split.within + self.brightness.split.correlation == 0
+
     def _split_words(self) -> list[str]:
+        if self._even:
+            return []
         bright, split = self.brightness, self.brightness.split
         inside = f"Of the variance of all values {_percent(split.within)} lies within images"
         if bright.explained is None or bright.interval is None:
@@ -268,11 +281,14 @@ class Advice:
             ]
         low, high = bright.interval
         counted = f"{bright.images} labelled images"
+        sure = f"95 % interval {_percent(low)} to {_percent(high)}; chance is taken off"
+        if bright.images < FEWEST_FOR_INTERVAL:
+            sure = f"{bright.images} images are too few to say how surely; chance is taken off"
         return [
             f"{inside}, {_percent(split.nuisance)} between images of one class, "
             f"{_percent(split.signal)} between the {bright.classes} classes ({counted}).",
             f"Classes explain {_percent(bright.explained)} of the variance of brightness between "
-            f"images (95 % interval {_percent(low)} to {_percent(high)}; chance is taken off).",
+            f"images ({sure}).",
         ]
 
     def _light_words(self) -> list[str]:
@@ -296,7 +312,8 @@ class Advice:
         elif other.finding == "less":
             said.append(f"{light} cost {_points(other)}.")
         else:
-            said.append(f"{light}: {self._nothing(other)}.")
+            clear = "that matters" if other.finding == "same" else "that is clear"
+            said.append(f"{light} make no difference {clear} ({_signed(other)}).")
         return said
 
     def _other_methods(self) -> list[str]:

@@ -131,7 +131,7 @@ CLAIMS: dict[int, Claim] = {
             "It matters which is subtracted: one mean a channel, or a mean image.",
             "Subtract by pixel/channel calculated over all images",
             "mean_image",
-            effect=1,
+            effect=3,
         ),
         Claim(
             14,

@@ -28,3 +28,12 @@ def short(value: float, digits: int = 4) -> float | None:
     (0.1235, None)
     """
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
+
+
+def worded(value: float | None, decimals: int = 2) -> str:
+    """Return a number for a sentence; None is what was not finite.
+
+    >>> worded(1.447), worded(None), worded(-0.001)
+    ('1.45', 'beyond all numbers', '0.00')
+    """
+    return "beyond all numbers" if value is None else f"{round(value, decimals) + 0.0:.{decimals}f}"

@@ -6,6 +6,7 @@ A pool of Python's own would import the page that started it; here each worker i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -58,14 +59,17 @@ class Workers:
 
     def close(self) -> None:
         """End all processes now, whatever they do."""
-        for process in self._processes:
+        # Taken away first: of two threads that close, each process is closed by one.
+        processes, self._processes = self._processes, []
+        for process in processes:
             process.kill()
-        for process in self._processes:
+        for process in processes:
             process.wait()
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None:
-                    pipe.close()
-        self._processes = []
+                    # What was still on its way has nobody to arrive at.
+                    with contextlib.suppress(OSError):
+                        pipe.close()
 
     def run(self, tasks: Sequence[Any]) -> Generator[tuple[int, Any], None, None]:
         """Yield ``(number of the task, record)`` as they come; each task's own are in order.

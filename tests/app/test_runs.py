@@ -39,6 +39,26 @@ def test_news_and_result_are_those_of_the_experiment():
     assert not running._workers._processes
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_run_ends_even_if_its_processes_do_not_close(monkeypatch):
+    def broken(self):
+        raise OSError("no such pipe")
+
+    monkeypatch.setattr(runs.Workers, "close", broken)
+    running = Run(lambda workers: iter(()))
+    until(lambda: not running.busy)
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.4, 1.2])
+def test_a_run_cancelled_twice_ends(wait):
+    running = Run(lambda workers: run(SLOW, workers=workers))
+    time.sleep(wait)
+    running.cancel()
+    running.cancel()
+    until(lambda: not running.busy)
+    assert running.result is None and not running.failed
+
+
 def _drawn_from(key: str) -> None:
     import streamlit as st
 

@@ -178,7 +178,7 @@ def test_activations_are_the_packages_own_and_sorted(open_page):
         nv.METHODS[name].about.short for name in order
     ]
     for text, name in zip(shown["ticks"], order, strict=True):
-        assert text.endswith(f"{found[name].difference:.2f}")
+        assert text.endswith(f"{found[name].difference:.2f} stds")
     (bars,) = [t for t in chart(page, "activation_ranges")["data"] if t["type"] == "bar"]
     lowest = [found[name].day.min / found[name].day.std for name in order]
     np.testing.assert_allclose(bars["base"][:3], lowest, rtol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 
 import numpy as np
@@ -56,6 +57,22 @@ def test_labels_that_are_too_few_are_said_and_the_split_is_given(capsys, tmp_pat
     assert "only a race could tell, and these images allow none." in said.out
     assert "the largest with 12" in said.out
     assert "between images of one class" in said.out
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gztar"])
+@pytest.mark.parametrize("most", [4000, 10])
+def test_archives_are_measured_by_several_workers(kind, most, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "MOST", most)
+    folder = filled(tmp_path / "set", {"cat": 9, "dog": 9})
+    archive = shutil.make_archive(str(tmp_path / "set"), kind, folder)
+    assert main(["advise", archive, "--workers", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["brightness"]["images"] == (18 if most > 18 else 9)
+    assert found["brightness"]["classes"] == 2
+    if most > 18:
+        assert main(["advise", str(folder), "--workers", "1", "--json"]) == 0
+        here = json.loads(capsys.readouterr().out)["brightness"]["split"]
+        assert found["brightness"]["split"] == pytest.approx(here)
 
 
 def test_an_image_over_the_limit_is_named_and_nothing_else_is_printed(capsys, tmp_path):

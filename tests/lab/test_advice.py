@@ -91,6 +91,30 @@ def test_without_labels_the_split_is_all_that_is_said():
     assert bare.suits is None and "accuracy_percent" not in bare.to_dict()
 
 
+def test_images_without_any_difference_have_nothing_to_split():
+    for explained, interval, classes in ((None, None, 0), (0.0, (0.0, 1.0), 2)):
+        even = Brightness(Split(0.0, 0.0, 0.0), explained, interval, 30, 0, classes)
+        said = Advice(even, refused="No race can be run: all the same.").words()
+        assert said[0].startswith("All images are of one and the same brightness")
+        assert not any("%" in line for line in said)
+
+
+def test_few_images_get_no_interval():
+    few, many = (
+        Advice(Brightness(Split(0.1, 0.0, 0.9), 1.0, (1.0, 1.0), count, 2, 2)).words()
+        for count in (5, 20)
+    )
+    assert any("5 images are too few to say how surely" in line for line in few)
+    assert not any("95 % interval" in line for line in few)
+    assert any("95 % interval 100 % to 100 %" in line for line in many)
+
+
+def test_what_is_not_clear_in_other_light_is_a_whole_sentence():
+    said = planted(other=0.3).words()
+    line = next(one for one in said if one.startswith("In light that training did not show"))
+    assert "each image's own make no difference that" in line and ":" not in line
+
+
 def textures(contrast, darkest=0.0, seed=1, side=20, count=60):
     """Stripes along or across, in light that differs by image: told apart by contrast alone."""
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 
 import numpy as np
@@ -161,6 +162,24 @@ def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
 def test_another_set_may_be_given_where_it_makes_sense():
     result = result_of(EXPERIMENTS["shift"], tiny("shift"), DIGITS, workers=0)
     assert result.source == "handwritten digits"
+
+
+def test_closing_is_quiet_while_a_large_task_is_on_its_way():
+    workers, said = Workers(1), []
+
+    def work():
+        try:
+            list(workers.run([bytes(8_000_000)]))
+        except NormvizError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    # The process is still loading, so the pipe to it is full.
+    time.sleep(0.2)
+    workers.close()
+    thread.join(20)
+    assert said == ["A process of the lab ended before its work. Run it again."]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from normviz.lab.evidence import Asked, Verdict, effects, undecided
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.race import lit
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_spread, worded
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ def conclude(spec: BatchStatisticsSpec, seeds: list[Mapping[str, Any]]) -> Concl
     said = (
         f"The error of a batch's mean falls as 1/√n (slope {slope.mean - 0.5:.3f}) and is "
         f"{near.mean:.2f} dataset stds for {spec.usual} images. It is images that count: all "
-        f"pixels of one are worth {worth[0]} independent ones (design effect {effect[0]})."
+        f"pixels of one are worth {worded(worth[0])} independent ones (design effect "
+        f"{worded(effect[0], 0)})."
     )
     if slope.finding == "same" and near.finding == "same":
         word = "holds"

@@ -18,7 +18,7 @@ from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import small_net
 from normviz.lab.optimizers import SGD
 from normviz.lab.race import lit
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_spread, worded
 from normviz.lab.training import batches, train
 
 
@@ -93,7 +93,8 @@ def conclude(spec: ChannelGradientsSpec, seeds: list[Mapping[str, Any]]) -> Conc
     }
     said = (
         "The gradients of the channel with most and with least stand as "
-        f"{table['raw1']['ratio'][0]} to 1 without, and {table['ds_mean']['ratio'][0]} to 1 with "
+        f"{worded(table['raw1']['ratio'][0])} to 1 without, and "
+        f"{worded(table['ds_mean']['ratio'][0])} to 1 with "
         "the dataset's mean subtracted."
     )
     if left.finding == "same":

@@ -80,7 +80,12 @@ def conclude(spec: CurvatureSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     )
     said = (
         f"In the small network subtracting the mean divides the largest curvature by "
-        f"{2**centring.mean:.1f}; with batch norm inside by {2**inside.mean:.1f}."
+        f"{2**centring.mean:.1f}; with batch norm inside by {2**inside.mean:.1f}. "
+    )
+    again = 2.0 ** float(np.mean(octaves(("plain", "ds_z"), ("plain", "ds_mean"))))
+    said += (
+        f"Dividing by the std as well multiplies it by {again:.1f} again: that scales the inputs, "
+        "and asks for a smaller rate, not for another path."
     )
     if centring.finding == "more":
         word = "holds only without batch norm" if inside.finding == "same" else "holds"

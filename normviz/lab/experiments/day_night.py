@@ -81,14 +81,15 @@ def _firing(net: Net, theta: np.ndarray, day: np.ndarray, night: np.ndarray) -> 
 
 def conclude(spec: DayNightSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     def more_by_day(net: str, key: str) -> list[float]:
-        return [one[net][key]["day"] - one[net][key]["night"] for one in seeds]
+        return [100 * (one[net][key]["day"] - one[net][key]["night"]) for one in seeds]
 
     found = effects(
         *(
             Asked(
                 f"share of firing units, day less night, {net} filters, {words}",
                 more_by_day(net, key),
-                spec.relevant,
+                100 * spec.relevant,
+                "points",
             )
             for net, key, words in (
                 ("random", "raw1", "÷ 255"),
@@ -104,15 +105,15 @@ def conclude(spec: DayNightSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     ) / len(seeds)
     linear = sum(one["linear_gain"] for one in seeds) / len(seeds)
 
-    def share(net: str, key: str, light: str) -> float:
-        return sum(one[net][key][light] for one in seeds) / len(seeds)
+    def share(net: str, key: str, light: str) -> str:
+        return f"{100 * sum(one[net][key][light] for one in seeds) / len(seeds):.1f} %"
 
     said = (
-        f"Of random filters' units {share('random', 'raw1', 'day'):.3f} fire by day and "
-        f"{share('random', 'raw1', 'night'):.3f} by night; by day they are {gain:.1f} times larger "
+        f"Of random filters' units {share('random', 'raw1', 'day')} fire by day and "
+        f"{share('random', 'raw1', 'night')} by night; by day they are {gain:.1f} times larger "
         f"({linear:.1f} times in linear light). After training with the dataset's mean and std "
-        f"{share('trained', 'ds_z', 'day'):.3f} fire by day, "
-        f"{share('trained', 'ds_z', 'night'):.3f} by night."
+        f"{share('trained', 'ds_z', 'day')} fire by day, "
+        f"{share('trained', 'ds_z', 'night')} by night."
     )
     more = [one for one in found if one.finding == "more"]
     if untrained.finding == "open":

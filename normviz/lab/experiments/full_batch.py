@@ -16,7 +16,7 @@ from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import small_net
 from normviz.lab.optimizers import SGD
 from normviz.lab.race import Schedule, lit, raced, thinned
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_spread, worded
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ def conclude(spec: FullBatchSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         name: mean_and_spread([one[name]["loss"] for one in seeds]) for name in ("plain", "norm")
     }
     said = (
-        f"After {spec.steps} steps on all images at once the loss is {losses['plain'][0]} with the "
-        f"dataset's mean and std, and {losses['norm'][0]} with batch norm twice added."
+        f"After {spec.steps} steps on all images at once the loss is "
+        f"{worded(losses['plain'][0])} with the "
+        f"dataset's mean and std, and {worded(losses['norm'][0])} with batch norm twice added."
     )
     finding = found[0].finding
     word = {"more": "fails", "same": "holds", "less": "holds", "open": "not decided"}[finding]
