@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -20,6 +21,8 @@ QUICK = EXPERIMENTS["batch_statistics"]
 @pytest.fixture(autouse=True)
 def _looked_at(monkeypatch):
     monkeypatch.setattr(runs, "AWAY", 1e9)
+    # AppTest leaves its script as the main module, which processes started later would run.
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def until(condition):
