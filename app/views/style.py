@@ -72,7 +72,7 @@ _CSS = """<style>
   :is(.nv-words, .nv-wrapped) :is(table, tbody, tr, th, td) { display: block; }
   :is(.nv-words, .nv-wrapped) thead { display: none; }
   :is(.nv-words, .nv-wrapped) tbody tr { padding: 8px 0; }
-  :is(.nv-words, .nv-wrapped) tbody tr :is(th, td) { max-width: none; padding: 2px 0;
+  .nv-table:is(.nv-words, .nv-wrapped) tbody tr :is(th, td) { max-width: none; padding: 2px 0;
     text-align: left; white-space: normal; }
   :is(.nv-words, .nv-wrapped) :is(th, td):empty { display: none; }
   :is(.nv-words, .nv-wrapped) :is(th, td)[data-head]::before { content: attr(data-head) ": ";
