@@ -36,6 +36,8 @@ class Workers:
     def __init__(self, number: int = 2) -> None:
         self.number = max(1, number)
         self._processes: list[subprocess.Popen[bytes]] = []
+        # None is started while another thread ends them: it would be waited for in vain.
+        self._changing = threading.Lock()
 
     def __enter__(self) -> Workers:
         return self
@@ -45,22 +47,24 @@ class Workers:
 
     def start(self) -> None:
         """Start the processes that are missing; they load while the page is drawn."""
-        self._processes = [one for one in self._processes if one.poll() is None]
-        while len(self._processes) < self.number:
-            path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-            self._processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "normviz.lab.worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        with self._changing:
+            self._processes = [one for one in self._processes if one.poll() is None]
+            while len(self._processes) < self.number:
+                self._processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "normviz.lab.worker"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+                    )
                 )
-            )
 
     def close(self) -> None:
         """End all processes now, whatever they do."""
         # Taken away first: of two threads that close, each process is closed by one.
-        processes, self._processes = self._processes, []
+        with self._changing:
+            processes, self._processes = self._processes, []
         for process in processes:
             process.kill()
         for process in processes:
