@@ -188,7 +188,7 @@ def _draw(head: Any, advice: Advice, collection: Collection | None) -> None:
             "class counts alike. Trained on the images as they are, reduced to 16 × 16 pixels."
         )
     st.subheader("Differences to the dataset's mean and std", anchor=False)
-    effects = [effect.to_json() for effect in advice.effects.values()]
+    effects = list(advice.effects.values())
     with st.container(key=f"advice_effects_{name}"):
         st.html(effects_table(effects, "Differences to the dataset's mean and std"))
     st.caption(plain(advice.limits))

@@ -35,6 +35,7 @@ from normviz.lab import (
     stability,
     steadiness,
 )
+from normviz.lab.evidence import Effect
 from normviz.lab.labelled import PHOTO_PATCHES
 from normviz.lab.own_images import BOUNDS, OWN
 
@@ -95,7 +96,10 @@ def _draw(
             )
             with st.container(key=f"effects_{experiment.key}_{claim.number}"):
                 st.html(
-                    effects_table(verdict["effects"], f"{experiment.title}, claim {claim.number}")
+                    effects_table(
+                        [Effect.of(record) for record in verdict["effects"]],
+                        f"{experiment.title}, claim {claim.number}",
+                    )
                 )
         st.caption(plain(f"Limits: {experiment.limits}{_shared(found['source'])}"))
 

@@ -308,30 +308,28 @@ def _measured(shown: Shown, head, charts: Sequence) -> Shown:
     feeds = _feeds(shown)
     images = tuple(row.image.digest for row in shown.rows)
     total = len(feeds) * len(shown.rows)
-    began, drawn, again = time.monotonic(), 0.0, False
+    began, drawn, seen = time.monotonic(), 0.0, 0
     found: Mapping[str, NetworkRecord] = {}
     with closing(_growing(shown, (shown.chosen.key, images), feeds)) as growing:
         for found in growing:
             passed = time.monotonic() - began
             once = sum(record.images for record in found.values())
             twice = sum(record.looked for record in found.values())
-            # All is there to be seen once, before the second look makes percentiles close.
-            whole = once == total and not again
-            if twice == total or passed < (_BAR_AFTER if whole else max(_BAR_AFTER, drawn + 1.0)):
+            # What is whole is drawn at once, before the second look makes percentiles close.
+            wait = 0.0 if seen < once == total else drawn + 1.0
+            if twice == total or passed < max(_BAR_AFTER, wait):
                 continue
+            drawn = passed
             left = passed / (once + twice) * (2 * total - once - twice)
-            said = (
-                f"{twice} of {total} images again, for close percentiles"
-                if again
-                else f"{once} of {total} images through {shown.network.name}"
-            )
+            said = f"{once} of {total} images through {shown.network.name}"
+            if seen == total:
+                said = f"{twice} of {total} images again, for close percentiles"
             head.progress(
                 (once + twice) / (2 * total), text=f"{said}, some {left:.0f} s left; {STOPS}"
             )
-            drawn = passed
-            if again:
+            if seen == once:
                 continue
-            again = whole
+            seen = once
             some = replace(shown, records=dict(found))
             for at, (place, measure) in enumerate(charts):
                 place.plotly_chart(

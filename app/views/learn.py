@@ -17,6 +17,7 @@ from app.views.lesson_figures import LIVE
 from app.views.table import table_html
 from normviz.lab import CLAIMS, EXPERIMENTS, precomputed
 from normviz.lab.claims import Claim
+from normviz.lab.evidence import Effect
 
 
 def page(shared: Frame) -> None:
@@ -119,10 +120,10 @@ def _judged(lesson: Lesson, guess: int | None) -> None:
         found = experiments.result(asked.experiment)
         if found is None:
             return
-        effect = found["verdicts"][asked.verdict]["effects"][asked.effect]
+        effect = Effect.of(found["verdicts"][asked.verdict]["effects"][asked.effect])
     else:
         effect = sights.effects_of(lesson.key)[asked.effect]
-    right = {"more": 0, "less": 1, "same": 2}.get(effect["finding"])
+    right = {"more": 0, "less": 1, "same": 2}.get(effect.finding)
     if right is None:
         st.info("These runs cannot tell; the interval below is too wide.")
         return
@@ -174,5 +175,5 @@ def _verdict_cells(claim: Claim, key: str) -> list[str]:
         experiment.title,
         f"{word} ({now})" if now else word,
         experiments.same_elsewhere(experiment, found, verdict),
-        effect_words(verdict["effects"][at]),
+        effect_words(Effect.of(verdict["effects"][at])),
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
@@ -18,6 +17,7 @@ from app.views.effects import effects_table
 from app.views.lesson_figures import PHOTOS, panels
 from normviz.figures.lessons import bars
 from normviz.images import image_of
+from normviz.lab.evidence import Effect
 from normviz.lab.sights import SEEDS, Sight, brightness_between, in_shadow, shadow_left
 from normviz.samples import SAMPLES, load_sample
 
@@ -74,9 +74,9 @@ SIGHTS: Mapping[str, View] = {
 }
 
 
-def effects_of(key: str) -> list[dict[str, Any]]:
-    """The effects of a lesson's sight, as a verdict's JSON has them."""
-    return [effect.to_json() for effect in _measured(key).effects]
+def effects_of(key: str) -> Sequence[Effect]:
+    """The effects of a lesson's sight."""
+    return _measured(key).effects
 
 
 def draw(key: str) -> None:

@@ -69,13 +69,13 @@ _CSS = """<style>
   .nv-strip figure, .nv-strip img { width: 76px; }
   .nv-strip img { height: 76px; }
   .stMainBlockContainer h4 { font-size: 1.1rem; }
-  :is(.nv-words, .nv-wrapped) :is(table, tbody, tr, th, td) { display: block; }
-  :is(.nv-words, .nv-wrapped) thead { display: none; }
-  :is(.nv-words, .nv-wrapped) tbody tr { padding: 8px 0; }
-  .nv-table:is(.nv-words, .nv-wrapped) tbody tr :is(th, td) { max-width: none; padding: 2px 0;
+  .nv-cards :is(table, tbody, tr, th, td) { display: block; }
+  .nv-cards thead { display: none; }
+  .nv-cards tbody tr { padding: 8px 0; }
+  .nv-table.nv-cards tbody tr :is(th, td) { max-width: none; padding: 2px 0;
     text-align: left; white-space: normal; }
-  :is(.nv-words, .nv-wrapped) :is(th, td):empty { display: none; }
-  :is(.nv-words, .nv-wrapped) :is(th, td)[data-head]::before { content: attr(data-head) ": ";
+  .nv-cards :is(th, td):empty { display: none; }
+  .nv-cards :is(th, td)[data-head]::before { content: attr(data-head) ": ";
     opacity: 0.75; }
   .st-key-figure_one_rate, .st-key-race_rates { overflow-x: auto; }
   :is(.st-key-figure_one_rate, .st-key-race_rates) > * { min-width: 660px; }

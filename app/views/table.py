@@ -16,8 +16,8 @@ def table_html(
     """Return a table as HTML; every text is escaped. The first cell of a row is its heading.
 
     A number and its % stay on one line. ``label`` is what a screen reader calls it; ``numbers``
-    aligns the cells to the right, and ``wrapped`` breaks the lines of long headings. Tables of
-    words become a card a row on a phone, which needs the roles that layout takes from a table.
+    aligns the cells to the right, and ``wrapped`` breaks the lines of long headings. Both
+    kinds of words become a card a row on a phone, which needs the roles that layout takes away.
 
     >>> table_html(["a", "b"], [["<x>", "1"]], "t").count("&lt;x&gt;")
     1
@@ -32,7 +32,8 @@ def table_html(
         cells = "".join(f'<td role="cell" {title}>{text}</td>' for title, text in others)
         heading = f'<th scope="row" role="rowheader" {first[0]}>{first[1]}</th>'
         lines.append(f'<tr role="row">{heading}{cells}</tr>')
-    kind = ("nv-numbers" if numbers else "nv-words") + (" nv-wrapped" if wrapped else "")
+    kind = "nv-numbers" if numbers else "nv-words"
+    kind += " nv-wrapped" * wrapped + " nv-cards" * (wrapped or not numbers)
     return (
         f'<div class="nv-table {kind}" role="region" tabindex="0" aria-label="{escape(label)}">'
         f'<table role="table"><thead role="rowgroup"><tr role="row">{titles}</tr></thead>'

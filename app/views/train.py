@@ -33,7 +33,7 @@ from normviz.figures.race import (
 )
 from normviz.lab.contest import MOST_METHODS, MOST_SEEDS, NORMS, RaceSpec
 from normviz.lab.course import FEWEST_SEEDS, Course, Line, sentence, short_title, stored
-from normviz.lab.evidence import Effect, unlearned
+from normviz.lab.evidence import Effect
 from normviz.lab.labelled import DIGITS, PHOTO_PATCHES, LabelledSet
 from normviz.lab.normalizations import NORMALIZATIONS
 from normviz.lab.own_images import BOUNDS
@@ -510,9 +510,8 @@ def _table(course: Course, rates: Sequence[int], reference: str) -> str:
     head = ["method", "learning rate", "training loss (nats)", "test images right"]
     head += [f"against {short_title(reference)}", "p", "so it is"]
     rows = []
-    means = course.means(rates)
-    nothing = bool(unlearned(max(mean.mean for mean in means), 100 / course.classes))
-    for at, (mean, rate) in enumerate(zip(means, rates, strict=True)):
+    nothing = bool(course.unlearned(rates))
+    for at, (mean, rate) in enumerate(zip(course.means(rates), rates, strict=True)):
         loss = losses[at, rate]
         cells = [
             short_title(mean.what),

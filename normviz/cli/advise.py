@@ -65,12 +65,7 @@ def run(asked: argparse.Namespace) -> int:
     for note in photos.notes:
         say(note)
     step = max(1, -(-len(photos) // MOST))
-    if step > 1:
-        # Opened members of an archive cannot travel to other processes, and these are few.
-        asked.engine = "threads"
-        parts = parts_asked(some(photos, range(0, len(photos), step)))
-    else:
-        parts = parts_asked(one_or_list(asked.source))
+    parts = parts_asked(some(photos, range(0, len(photos), step)) if step > 1 else photos)
     with engine_asked(asked, parts) as engine:
         stats = watched(parts, engine)
     unreadable = stats.unreadable + (len(photos.problems) if step > 1 else 0)

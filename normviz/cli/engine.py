@@ -58,14 +58,17 @@ def parts_asked(source: Any, seed: int | None = None) -> Parts:
 
 @contextlib.contextmanager
 def engine_asked(asked: argparse.Namespace, parts: Parts) -> Iterator[Engine]:
-    """Yield the engine that the options name; by default the one that the source is worth."""
+    """Yield the engine that the options name; by default the one that the source is worth.
+
+    Parts that do not travel stay in this process: threads take the place of processes.
+    """
     workers: int | None = asked.workers
     if asked.scheduler is not None and asked.engine != "dask":
         raise ParameterError("--scheduler is for --engine dask.")
-    if asked.engine == "dask":
+    if asked.engine == "dask" and parts.travels:
         with Dask(asked.scheduler, workers) as engine:
             yield engine
-    elif asked.engine == "threads":
+    elif asked.engine == "threads" or (workers != 1 and not parts.travels):
         with ThreadPoolExecutor(workers or _cores()) as pool:
             try:
                 yield Pool(pool, ahead=2 * (workers or _cores()))

@@ -196,8 +196,8 @@ class Bar:
 def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figure:
     """Draw test accuracy as lying bars with 95 % intervals, each seed a dot; chance is a line."""
     titles = [bar.title for bar in bars]
-    known = [math.isfinite(bar.mean.half) for bar in bars]
     means = [bar.mean for bar in bars]
+    reached = [(m.low, m.high) if math.isfinite(m.half) else (m.mean, m.mean) for m in means]
     data: list[dict] = [
         {
             "type": "bar",
@@ -207,10 +207,8 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
             "marker": {"color": [bar.colour for bar in bars], "opacity": 0.75},
             "error_x": {
                 "type": "data",
-                "array": [m.high - m.mean if k else 0.0 for m, k in zip(means, known, strict=True)],
-                "arrayminus": [
-                    m.mean - m.low if k else 0.0 for m, k in zip(means, known, strict=True)
-                ],
+                "array": [high - m.mean for m, (_, high) in zip(means, reached, strict=True)],
+                "arrayminus": [m.mean - low for m, (low, _) in zip(means, reached, strict=True)],
                 "color": text_colour(dark),
                 "thickness": 1.6,
                 "width": 5,
@@ -234,7 +232,7 @@ def accuracy_bars(bars: Sequence[Bar], chance: float, *, dark: bool) -> go.Figur
         },
     ]
     line = {"color": quiet_colour(dark), "width": 1, "dash": "dot"}
-    ends = [m.high if k else m.mean for m, k in zip(means, known, strict=True)]
+    ends = [high for _, high in reached]
     ends += [float(v) for bar in bars for v in bar.seeds]
     reach = min(100.0, 10.0 * math.ceil(max(ends) / 10 + 0.2))
     return go.Figure(

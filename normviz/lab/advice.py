@@ -201,13 +201,13 @@ class Advice:
             said = f"Normalize each image by its own mean and std: {gains}"
         elif other.finding == "more":
             said = (
-                "Normalize each image by its own mean and std if light will change: "
-                f"it gains {_points(other)} in other light and {self._nothing(own)} in their own"
+                "Normalize each image by its own mean and std if light will change: it gains "
+                f"{_points(other)} in other light and makes {self._nothing(own)} in their own"
             )
         elif other.finding == "less":
             said = (
                 "Keep dataset statistics if light will change: each image's own would cost "
-                f"{_points(other)} in other light and {self._nothing(own)} in their own"
+                f"{_points(other)} in other light and make {self._nothing(own)} in their own"
             )
         elif own.finding == "same":
             said = f"Either will do: {self._nothing(own)} in the light of these images"
@@ -236,8 +236,8 @@ class Advice:
 
     def _nothing(self, effect: Effect) -> str:
         if effect.finding == "same":
-            return f"makes no difference that matters ({_signed(effect)})"
-        return f"shows no clear difference ({_signed(effect)})"
+            return f"no difference that matters ({_signed(effect)})"
+        return f"no clear difference ({_signed(effect)})"
 
     def _best(self) -> float:
         return max(self.mean(key, self.here) for key in self.spec.methods)
@@ -312,8 +312,7 @@ class Advice:
         elif other.finding == "less":
             said.append(f"{light} cost {_points(other)}.")
         else:
-            clear = "that matters" if other.finding == "same" else "that is clear"
-            said.append(f"{light} make no difference {clear} ({_signed(other)}).")
+            said.append(f"{light} make {self._nothing(other)}.")
         return said
 
     def _other_methods(self) -> list[str]:

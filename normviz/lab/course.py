@@ -129,6 +129,11 @@ class Course:
             for name, own in zip(self.spec.methods, self.accuracies(rates), strict=True)
         )
 
+    def unlearned(self, rates: Sequence[int]) -> str:
+        """A sentence where no method is better than chance, else ""."""
+        best = max(one.mean for one in self.means(rates))
+        return unlearned(best, 100 / self.classes)
+
     def differences(self, rates: Sequence[int], reference: str) -> tuple[Effect, ...]:
         """Paired differences in points to a method, of all others; p-values after Holm."""
         found = dict(zip(self.spec.methods, self.accuracies(rates), strict=True))
@@ -210,7 +215,7 @@ def sentence(course: Course, rates: Sequence[int], reference: str) -> str:
     means = [one.mean for one in course.means(rates)]
     many = len(course.spec.seeds)
     steps = f"After {course.spec.steps} steps{_tested(course.spec)}"
-    lost = unlearned(max(means), 100 / course.classes)
+    lost = course.unlearned(rates)
     if lost:
         rate = "another learning rate" if len(course.spec.rates) == 1 else "other settings"
         return f"{lost} Try more steps or {rate}."

@@ -8,8 +8,8 @@ over the effects of one experiment) and relevant (a threshold of the spec, fixed
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -118,6 +118,16 @@ class Effect:
         return math.isfinite(self.half) and not math.isclose(
             self.mean - self.low, self.high - self.mean, rel_tol=1e-6, abs_tol=1e-12
         )
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Effect:
+        """Return the effect that :meth:`to_json` gave."""
+        unknown = {"mean": math.nan, "low": -math.inf, "high": math.inf, "p": math.nan}
+        given: dict[str, Any] = {}
+        for field in fields(cls):
+            value = record[field.name]
+            given[field.name] = unknown[field.name] if value is None else value
+        return cls(**given)
 
     def to_json(self) -> dict[str, Any]:
         """Return the effect as plain values with its finding; None for what is not finite."""

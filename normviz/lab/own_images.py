@@ -154,8 +154,8 @@ def _chosen(labels: list[str]) -> tuple[list[int], list[str]]:
     if len(large) < 2:
         raise ParameterError(
             f"The lab needs at least two classes of {FEWEST_A_CLASS} images each; this set has "
-            f"{_images(len(labels))}{_classes_of(members)}. Put each class's images in a folder of "
-            "its own, or label them."
+            f"{_classes_of(members, unlabelled)}. Put each class's images in a folder of its own, "
+            "or label them."
         )
     large.sort(key=lambda name: (-len(members[name]), name))
     if len(large) > MOST_CLASSES:
@@ -170,12 +170,13 @@ def _chosen(labels: list[str]) -> tuple[list[int], list[str]]:
     return taken, notes
 
 
-def _classes_of(members: dict[str, list[int]]) -> str:
+def _classes_of(members: dict[str, list[int]], unlabelled: int) -> str:
     if not members:
-        return " without labels (one folder alone names no classes)"
-    if len(members) == 1:
-        return " in one class"
-    return f" in {len(members)} classes, the largest with {max(map(len, members.values()))}"
+        return f"{_images(unlabelled)} without labels (one folder alone names no classes)"
+    sizes = [len(own) for own in members.values()]
+    if len(sizes) == 1:
+        return f"{_images(sizes[0])} in one class"
+    return f"{_images(sum(sizes))} in {len(sizes)} classes, the largest with {max(sizes)}"
 
 
 def _stacked(images: list[np.ndarray]) -> np.ndarray:

@@ -247,6 +247,11 @@ class Parts(Sequence[Part]):
             order = np.random.default_rng(seed).permutation(count)
             self._order = order.astype(np.uint32 if count < 2**32 else np.int64)
 
+    @property
+    def travels(self) -> bool:
+        """Whether a part says where its images are; one of opened :class:`Photos` holds them."""
+        return self._photos is None
+
     def __len__(self) -> int:
         return len(self._cuts) // 2
 

@@ -32,10 +32,10 @@ def test_a_prediction_is_decided_by_an_effect_of_its_own_lesson(lesson):
     if asked.experiment:
         assert asked.experiment in lesson.experiments
         verdict = precomputed().results[asked.experiment]["verdicts"][asked.verdict]
-        effect = verdict["effects"][asked.effect]
+        finding = verdict["effects"][asked.effect]["finding"]
     else:
-        effect = sights.effects_of(lesson.key)[asked.effect]
-    assert asked.options[("more", "less", "same").index(effect["finding"])]
+        finding = sights.effects_of(lesson.key)[asked.effect].finding
+    assert asked.options[("more", "less", "same").index(finding)]
 
 
 def test_lessons_have_an_experiment_or_a_sight():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 import pytest
@@ -42,14 +43,17 @@ def test_news_and_result_are_those_of_the_experiment():
     assert not running._workers._processes
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_run_ends_even_if_its_processes_do_not_close(monkeypatch):
     def broken(self):
         raise OSError("no such pipe")
 
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
     monkeypatch.setattr(runs.Workers, "close", broken)
     running = Run(lambda workers: iter(()))
-    until(lambda: not running.busy)
+    until(lambda: raised)
+    assert raised[0].exc_type is OSError
+    assert not running.busy and running.result is None and not running.failed
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.05, 0.4, 1.2])

@@ -134,8 +134,14 @@ def test_an_experiment_of_its_own_images_says_why(open_page):
 def test_files_that_cannot_be_used_are_named_where_they_would_be_run_on(open_page):
     page = open_page(address(5, revealed="true", source="My files", images_shift="My images"))
     upload(page, ("set.zip", archive({"dark": 12, "light": 3})), ("notes.png", b"no picture"))
-    page.get_by_text("notes.png").first.wait_for()
     page.get_by_text("needs at least two classes of 10 images each").wait_for()
+    settled(page)
+    said = page.locator("[data-testid=stMain]").inner_text()
+    assert "1 file could not be read" in said and "notes.png" in said
+    assert "this set has 15 images in 2 classes, the largest with 12" in said
+    # Nothing is to be run on them; the step's other experiment has its own set still.
+    assert page.locator(".st-key-run_now_shift").count() == 0
+    assert page.locator(".st-key-run_now_nuisance").count() == 1
 
 
 def test_a_run_shows_its_curves_and_can_be_cancelled(open_page):

@@ -45,7 +45,7 @@ def planted(own=0.0, other=0.0, level=70.0, brightness=SAYS_NOTHING, scatter=0.5
         (planted(9, 15), "Normalize each image by its own mean and std: it gains 9", "img_z"),
         (planted(0, 15), "if light will change: it gains 15", "img_z"),
         (planted(0, -15), "Keep dataset statistics if light will change", "ds_z"),
-        (planted(), "Either will do: makes no difference that matters", None),
+        (planted(), "Either will do: no difference that matters", None),
         (planted(scatter=9.0), "No difference that these runs can show", None),
         (planted(-9, level=26.0), "No advice: the small network learns nothing", None),
     ],
@@ -112,7 +112,7 @@ def test_few_images_get_no_interval():
 def test_what_is_not_clear_in_other_light_is_a_whole_sentence():
     said = planted(other=0.3).words()
     line = next(one for one in said if one.startswith("In light that training did not show"))
-    assert "each image's own make no difference that" in line and ":" not in line
+    assert "each image's own make no " in line and ":" not in line
 
 
 def textures(contrast, darkest=0.0, seed=1, side=20, count=60):

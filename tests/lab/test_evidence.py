@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from normviz.lab.evidence import Asked, effects, holm, quantile, two_sided, unlearned
+from normviz.lab.evidence import Asked, Effect, effects, holm, quantile, two_sided, unlearned
 
 
 # Student's t, from the usual tables: freedom, t of 5 %, t of 1 %.
@@ -63,6 +65,18 @@ def test_half_of_an_interval_is_not_shortened_by_its_end():
     assert (found.high, found.cut) == (100.0, True)
     assert found.half == pytest.approx(4.30265 * 2 / math.sqrt(3), rel=1e-4)
     assert str(found) == "x: 98 % (93 to 100)"
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 4.0], [3.0], [math.inf, 1.0], [97.0, 99.0]])
+def test_an_effect_comes_back_from_its_record(values):
+    effect = effects(Asked("x", values, 1.0, "%"))[0]
+    again = Effect.of(json.loads(json.dumps(effect.to_json(), allow_nan=False)))
+    assert (again.finding, again.cut, str(again)) == (
+        effect.finding,
+        effect.cut,
+        str(replace(effect, mean=again.mean)),
+    )
+    assert again == effect or not math.isfinite(effect.mean)
 
 
 def test_what_is_at_chance_has_learned_nothing():

@@ -53,6 +53,7 @@ def test_own_images_are_bounded_and_say_so():
         (40, ["a"] * 40, "two classes of 10 images each; this set has 40 images in one class"),
         (5, list("abcde"), "this set has 5 images in 5 classes, the largest with 1"),
         (5, [None] * 5, "this set has 5 images without labels"),
+        (15, ["a"] * 12 + ["", None, "b"], "this set has 13 images in 2 classes, the largest with"),
         (40, ["a", "b"] * 19, "40 images and 38 labels"),
     ],
 )
