@@ -106,6 +106,27 @@ def open_page(context, app_url):
     assert errors == []
 
 
+# Streamlit reads the code of an element when the first of its kind comes, and shows a skeleton till
+# then. The page's own timer waits behind messages that are there but not drawn yet.
+QUIET = """
+() => new Promise((resolve, reject) => {
+  let timer
+  const end = (then) => { clearTimeout(timer); clearTimeout(last); seen.disconnect(); then() }
+  const last = setTimeout(() => end(() => reject("the page is never quiet")), 30000)
+  const again = () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => {
+      if (document.querySelector("[data-testid=stSkeleton]")) again()
+      else end(resolve)
+    }, 250)
+  }
+  const seen = new MutationObserver(again)
+  seen.observe(document.body, {childList: true, characterData: true, subtree: true})
+  again()
+})
+"""
+
+
 def settled(page) -> None:
     """Wait until the script has run and its messages are on screen."""
     page.wait_for_timeout(200)
@@ -113,7 +134,7 @@ def settled(page) -> None:
         "[data-testid=stApp][data-test-connection-state=CONNECTED]"
         "[data-test-script-state=notRunning]"
     )
-    page.wait_for_timeout(250)
+    page.evaluate(QUIET)
 
 
 def drawn(page) -> None:
