@@ -212,15 +212,16 @@ LESSONS: tuple[Lesson, ...] = (
         "One image, or many",
         "Each step of training sees a few images, and moves the weights for all. Take more images "
         "a step and watch where the steps point.",
-        "The gradient of one image need not point downhill for all, that of many does. That is "
-        "about the images in a step, and says nothing of whose mean is subtracted.",
+        "The gradient of one image need not point downhill for all, that of many does; and a whole "
+        "step along it may end higher even where it begins downhill. That is about the images in "
+        "a step, and says nothing of whose mean is subtracted.",
         ("one_step",),
         Prediction(
-            "Do gradients of single images fail to point downhill for the whole set, often enough "
-            "to matter (in 10 % or more)?",
-            ("Yes", "", "No, rarely or never"),
+            "A small network takes steps on single images at a rate of 0.05. Is the loss of the "
+            "whole set lower after such a step more often than higher?",
+            ("Yes, more often lower", "No, more often higher", "Half and half"),
             "one_step",
-            0,
+            2,
         ),
     ),
     Lesson(

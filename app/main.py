@@ -39,7 +39,7 @@ shared = frame()
 compare_page = st.Page(
     lambda: compare.page(shared), title="Compare", url_path="compare", default=True
 )
-st.navigation(
+chosen = st.navigation(
     [
         compare_page,
         st.Page(lambda: dataset.page(shared, compare_page), title="Dataset", url_path="dataset"),
@@ -53,4 +53,7 @@ st.navigation(
         st.Page(lambda: learn.page(shared), title="Learn", url_path="learn"),
     ],
     position="top",
-).run()
+)
+if chosen.url_path != "train":
+    train.left()
+chosen.run()

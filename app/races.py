@@ -15,8 +15,8 @@ from normviz.lab.workers import Workers
 IDLE = 5.0
 """Processes that nobody has used for so many seconds are ended."""
 
-AWAY = 3.0
-"""A running race that nobody has looked at for so many seconds is paused: its page was left."""
+AWAY = 20.0
+"""A running race that nobody has looked at for so many seconds is paused: its page was closed."""
 
 
 class _Shared:

@@ -84,7 +84,8 @@ def _draw(
                 f"Computed beforehand on {made.date} (normviz {made.versions['normviz']}, NumPy "
                 f"{made.versions['numpy']}) on {found['source']}, seeds {_span(seeds)}."
             )
-        st.caption(plain(f"{source} Bars and bands are the standard deviation over seeds."))
+        spread = "Bars and bands are the standard deviation over seeds, on log scales a factor."
+        st.caption(plain(f"{source} {spread}"))
         for verdict in found["verdicts"]:
             claim = CLAIMS[verdict["claim"]]
             quote = f" “{claim.quote}”" if claim.quote else ""
@@ -184,21 +185,21 @@ def _run_controls(
                 "Seeds from here on are used; those computed beforehand begin at 0.",
             )
         own = None
-        if not experiment.its_own:
-            use = choice(
-                dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
-                "On",
-                {"its": "Its own set", "mine": "My images"},
-                f"Yours are the images loaded in the sidebar, if they have labels. {BOUNDS}",
-            )
-            if use == "mine":
-                say_problems(shared.loaded)
-                try:
-                    own = own_images(shared.loaded)
-                except NormvizError as error:
-                    st.warning(plain(str(error)))
-                    return runs.get(experiment.key)
-                for note in own.notes:
+        use = choice(
+            dataclasses.replace(keys.LAB_IMAGES, name=f"images_{experiment.key}"),
+            "On",
+            {"its": "Its own set", "mine": "My images"},
+            f"Yours are the images loaded in the sidebar, if they have labels. {BOUNDS}",
+        )
+        if use == "mine":
+            say_problems(shared.loaded)
+            try:
+                own = own_images(shared.loaded)
+            except NormvizError as error:
+                st.warning(plain(str(error)))
+                return runs.get(experiment.key)
+            for note in (experiment.on_others, *own.notes):
+                if note:
                     st.caption(plain(note))
         if running is not None and busy:
             st.button(
@@ -222,8 +223,6 @@ def _run_controls(
                 on_click=runs.pop,
                 args=(experiment.key, None),
             )
-    if experiment.its_own:
-        st.caption(plain(f"Not for your own images: {experiment.its_own}."))
     return runs.get(experiment.key)
 
 
@@ -415,7 +414,7 @@ def _day_night(tables: Mapping[str, Any], dark: bool) -> Any:
 
 
 def _mean_image(tables: Mapping[str, Any], dark: bool) -> Any:
-    names = {"crops": "random crops of photos", "digits": "digits"}
+    names = {"crops": "random crops of photos", "digits": "digits", "own": "your images"}
     groups = {names[key]: row["accuracy"] for key, row in tables.items()}
     return bars(groups, "right (%)", dark=dark)
 

@@ -10,7 +10,7 @@ import streamlit as st
 from app import charts, keys
 from app.cached import compared, remembered
 from app.cached import lit as relit
-from app.controls import choice, slider
+from app.controls import slider
 from app.selection import LONGEST_OF_MANY, Row, Selection, columns_of, light_words
 from app.sources import Collection, samples, statistics_numbers
 from app.text import plain
@@ -36,7 +36,7 @@ from normviz.lab.race import lit
 from normviz.lab.split import split_of_images
 from normviz.light import Light, linear_to_srgb
 from normviz.methods import METHODS
-from normviz.networks import he_initialised, mobilenet_v2
+from normviz.networks import he_initialised
 from normviz.observe.sentences import day_and_night, number, percent
 
 PHOTOS = "Day and night"
@@ -178,7 +178,7 @@ def _live_rate() -> None:
         off = descent(offset, rate * largest, steps) - best
         loss = 0.5 * np.einsum("ni,ij,nj->n", off, hessian, off)
         # What grows without end leaves the picture at its top, what falls at its bottom.
-        lines[name] = [[float(v) if _LEAST < v < 1e3 else None, 0.0] for v in loss]
+        lines[name] = [[float(v) if _LEAST < v < 1e3 else None, 1.0] for v in loss]
         grew = loss[-1] > loss[0]
         said.append(f"with {name} the loss {'grows without end' if grew else 'falls'}")
     st.markdown(plain(f"At a rate of {rate:g}, {' and '.join(said)}."))
@@ -322,14 +322,7 @@ def _live_answer() -> None:
 def _live_neuron() -> None:
     collection = samples(PHOTOS)
     light = _light()
-    with st.container(width=340):
-        trained = choice(
-            keys.LESSON_LAYER,
-            "First layer",
-            {"he": "Random filters", "trained": "Trained"},
-            "256 He-initialised filters, or MobileNetV2's 32 as trained on ImageNet.",
-        )
-    layer = mobilenet_v2() if trained == "trained" else he_initialised(0, filters=256)
+    layer = he_initialised(0, filters=256)
     columns = columns_of(
         {name: METHODS[name]() for name in NEURON_METHODS}, statistics_numbers(collection), ""
     )
@@ -352,8 +345,8 @@ def _live_neuron() -> None:
     first = rows[0]
     st.markdown(
         plain(
-            f"Under {first.title} {percent(first.day.firing)} of the units fire by day and "
-            f"{percent(first.night.firing)} by night; their std is "
+            f"Of the units of 256 random filters {percent(first.day.firing)} fire under "
+            f"{first.title} by day and {percent(first.night.firing)} by night; their std is "
             f"{number(first.day.std / first.night.std)} times as large by day."
         )
     )

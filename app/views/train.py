@@ -64,6 +64,13 @@ def page(shared: Frame) -> None:
     st.fragment(_body, run_every=every)(shared, every is not None)
 
 
+def left() -> None:
+    """Pause the visitor's race, since another page is looked at."""
+    running: Running | None = st.session_state.get(keys.RACE.name)
+    if running is not None:
+        running.pause()
+
+
 def _body(shared: Frame, ticking: bool) -> None:
     # Containers keep what they show until it is drawn anew; empty places would flicker.
     head, origin = st.container(), st.container()
@@ -392,9 +399,15 @@ def _reference_of(course: Course) -> str:
     return picked if picked in course.spec.methods else course.spec.methods[0]
 
 
+_DASHES = (("solid", "solid"), ("dash", "dashed"), ("dot", "dotted"))
+"""Plotly's and CSS's names of what tells lines apart that have nearly one colour."""
+
+
 def _lines(course: Course, rates: Sequence[int], measure: str) -> list[RaceLine]:
     return [
-        RaceLine(short_title(name), colour_of(name), course.line(at, rate, measure))
+        RaceLine(
+            short_title(name), colour_of(name), course.line(at, rate, measure), _DASHES[at % 3][0]
+        )
         for at, (name, rate) in enumerate(zip(course.spec.methods, rates, strict=True))
     ]
 
@@ -448,6 +461,7 @@ def _curves(course: Course, rates: Sequence[int]) -> None:
 
 def _legend(course: Course, rates: Sequence[int], lines: Sequence[RaceLine], top: float) -> str:
     entries = []
+    dashes = dict(_DASHES)
     for one, rate in zip(lines, rates, strict=True):
         said = one.title
         if len(course.spec.rates) > 1:
@@ -455,7 +469,7 @@ def _legend(course: Course, rates: Sequence[int], lines: Sequence[RaceLine], top
         said += _beyond_words(one.line, top)
         said += _diverged_words(one.line, len(course.spec.seeds))
         entries.append(
-            f'<span class="nv-key"><i style="border-top:3px solid {one.colour}"></i>'
+            f'<span class="nv-key"><i style="border-top:3px {dashes[one.dash]} {one.colour}"></i>'
             f"{escape(said)}</span>"
         )
     return f'<div class="nv-keys">{"".join(entries)}</div>'

@@ -25,7 +25,7 @@ _DASHES = ("solid", "dash", "dot", "dashdot")
 _GREY = "#8a8f95"
 
 Pairs = Sequence[Sequence[float | None]]
-"""Mean and standard deviation over seeds, one pair a place."""
+"""Mean and standard deviation over seeds, one pair a place; on a log scale geometric ones."""
 
 
 def title_of(key: str) -> str:
@@ -45,24 +45,25 @@ def curves(
 ) -> go.Figure:
     """Draw means over seeds as lines, their standard deviations as bands.
 
+    With ``log_y`` both are geometric: a band reaches from mean ÷ deviation to mean × deviation.
     ``reference`` is a line without a band, such as what could be reached at best.
     """
     traces: list[dict] = []
     for at, (key, pairs) in enumerate(lines.items()):
         colour = LAB_COLOURS.get(key, ("#2a66c8", "#d55e00", "#00936b", _GREY)[at % 4])
         mean = [pair[0] for pair in pairs]
-        known = [
-            (place, m, s)
-            for place, (m, s) in zip(x, pairs, strict=True)
-            if m is not None and s is not None
-        ]
+        known = []
+        for place, pair in zip(x, pairs, strict=True):
+            if pair[0] is not None:
+                below, above = _reach(pair, log_y)
+                known.append((place, pair[0] - below, pair[0] + above))
         if known:
             places = [one[0] for one in known]
             traces.append(
                 {
                     "type": "scatter",
                     "x": [*places, *reversed(places)],
-                    "y": [*(m + s for _, m, s in known), *(m - s for _, m, s in reversed(known))],
+                    "y": [*(high for _, _, high in known), *(low for _, low, _ in reversed(known))],
                     "fill": "toself",
                     "fillcolor": _faint(colour),
                     "line": {"width": 0},
@@ -82,8 +83,8 @@ def curves(
                 "marker": {"size": 6},
                 "name": title_of(key),
                 "customdata": [pair[1] for pair in pairs],
-                "hovertemplate": f"{title_of(key)}: %{{y:.3g}} ± %{{customdata:.2g}}"
-                "<extra></extra>",
+                "hovertemplate": f"{title_of(key)}: %{{y:.3g}} {'×÷' if log_y else '±'} "
+                "%{customdata:.3g}<extra></extra>",
             }
         )
     if reference is not None:
@@ -104,6 +105,19 @@ def curves(
     if log_y:
         layout["yaxis"] |= {"type": "log", **_log_ticks(lines)}
     return go.Figure({"data": traces, "layout": layout})
+
+
+def _reach(pair: Sequence[float | None], log: bool) -> tuple[float, float]:
+    """Return how far below and above its mean a band or bar reaches, 0 where nothing is known.
+
+    On a log scale the deviation is a factor.
+    """
+    mean, deviation = pair
+    if mean is None or deviation is None:
+        return 0.0, 0.0
+    if log:
+        return mean - mean / deviation, mean * deviation - mean
+    return deviation, deviation
 
 
 def _log_ticks(lines: Mapping[str, Pairs]) -> dict[str, Any]:
@@ -128,12 +142,14 @@ def bars(
 ) -> go.Figure:
     """Draw a mean with its standard deviation over seeds for each group and each key in it.
 
+    With ``log`` both are geometric, as in :func:`curves`.
     ``start`` is where the axis begins: chance, where that is not 0.
     """
     keys = list(dict.fromkeys(key for group in groups.values() for key in group))
     traces = []
     for at, key in enumerate(keys):
         pairs = [group.get(key, (None, None)) for group in groups.values()]
+        reach = [_reach(pair, log) for pair in pairs]
         traces.append(
             {
                 "type": "bar",
@@ -141,7 +157,9 @@ def bars(
                 "y": [pair[0] for pair in pairs],
                 "error_y": {
                     "type": "data",
-                    "array": [pair[1] or 0 for pair in pairs],
+                    "symmetric": False,
+                    "array": [above for _, above in reach],
+                    "arrayminus": [below for below, _ in reach],
                     "color": text_colour(dark),
                     "thickness": 1.3,
                     "width": 4,

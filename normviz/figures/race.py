@@ -43,11 +43,12 @@ def colour_of(key: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class RaceLine:
-    """One method's line, with what it is called and its colour."""
+    """One method's line, with what it is called, its colour and its dashes (Plotly's names)."""
 
     title: str
     colour: str
     line: Line
+    dash: str = "solid"
 
 
 def race_curves(
@@ -99,7 +100,7 @@ def race_curves(
                 "x": list(line.steps),
                 "y": mean,
                 "mode": "lines" if len(line.steps) > 1 else "markers",
-                "line": {"color": one.colour, "width": 2.2},
+                "line": {"color": one.colour, "width": 2.2, "dash": one.dash},
                 "marker": {"color": one.colour, "size": 7},
                 "name": one.title,
                 "hovertemplate": f"{one.title}, step %{{x}}: %{{y:.3g}}<extra></extra>",

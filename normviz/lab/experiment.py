@@ -100,15 +100,13 @@ class Experiment:
     conclude: Callable[[Any, list[Mapping[str, Any]]], Conclusion]
     source: LabelledSet | None
     limits: str = ""
-    its_own: str = ""
-    """Why it can be run on no other set than its own; empty where it can."""
+    on_others: str = ""
+    """What it does with another set than its own, where that is not the same."""
     colour: bool = False
     """Whether it needs colour images."""
 
     def refuse(self, source: LabelledSet | None) -> None:
         """Raise :class:`ParameterError` for a set that it cannot be run on."""
-        if source is not None and self.its_own:
-            raise ParameterError(f"{self.title!r} cannot be run on {source.name}: {self.its_own}.")
         if source is not None and self.colour and source.channels != 3:
             raise ParameterError(f"{self.title!r} needs colour images; {source.name} are grey.")
 

@@ -21,6 +21,23 @@ def mean_and_spread(values: Sequence[float]) -> list[float | None]:
     return [short(float(array.mean())), short(deviation)]
 
 
+def mean_and_factor(values: Sequence[float]) -> list[float | None]:
+    """Return geometric mean and geometric standard deviation, what :func:`mean_and_spread` is of
+    logarithms: for numbers drawn on a log scale, where mean ÷ factor to mean × factor is a band.
+
+    None where a value is not finite and above 0.
+
+    >>> mean_and_factor([1.0, 10.0, 100.0]), mean_and_factor([1.0, 0.0])
+    ([10.0, 10.0], [None, None])
+    """
+    array = np.asarray(values, np.float64)
+    if not (np.isfinite(array) & (array > 0)).all():
+        return [None, None]
+    logs = np.log(array)
+    deviation = float(logs.std(ddof=1)) if len(array) > 1 else 0.0
+    return [short(math.exp(float(logs.mean()))), short(math.exp(deviation))]
+
+
 def short(value: float, digits: int = 4) -> float | None:
     """Return a number with few digits, None for one that is not finite: JSON has no infinity.
 

@@ -122,13 +122,21 @@ def test_a_live_run_with_other_seeds_replaces_what_was_stored(open_page):
     assert marked[0][5] == "20 of 20"
 
 
-def test_an_experiment_of_its_own_images_says_why(open_page):
-    page = open_page(address(6, revealed="true"))
-    page.get_by_text("Not for your own images: its label is the albedo of surfaces").wait_for()
-    assert page.locator(".st-key-images_signal").count() == 0
-    page = open_page(address(5, revealed="true"))
-    page.wait_for_selector(".st-key-images_shift")
-    assert page.get_by_text("Not for your own images").count() == 0
+def test_experiments_of_made_sets_run_on_my_images_and_say_how(open_page):
+    mine = {"source": "My files", "images_signal": "My images", "images_mean_image": "My images"}
+    page = open_page(address(6, revealed="true", **mine))
+    upload(page, ("set.zip", archive({"dark": 20, "light": 20})))
+    page.get_by_text("Your images' own labels do not count here").wait_for()
+    page = open_page(address(8, revealed="true", **mine))
+    upload(page, ("set.zip", archive({"dark": 20, "light": 20})))
+    page.get_by_text("Your images stand alone here").wait_for()
+    page.locator(".st-key-run_now_mean_image button").click()
+    page.get_by_text("Run now on own images (40 in 2 classes)").wait_for(timeout=90_000)
+    settled(page)
+    drawn = chart(page, "figure_mean_image")["data"]
+    assert [bar["x"] for bar in drawn] == [["your images"]] * 2
+    said = page.locator(".st-key-effects_mean_image_13").inner_text()
+    assert "relief of the mean image, these images" in said
 
 
 def test_files_that_cannot_be_used_are_named_where_they_would_be_run_on(open_page):

@@ -144,7 +144,6 @@ def test_a_running_race_is_paused_by_its_button_by_leaving_and_by_settings(open_
     page.get_by_text("Your race, running").wait_for()
     page.get_by_role("link", name="Methods").click()
     page.locator(".st-key-gallery").wait_for()
-    page.wait_for_timeout(3500)
     page.get_by_role("link", name="Train").click()
     page.get_by_text("Your race, paused at step").wait_for()
     button(page, "Go on").click()

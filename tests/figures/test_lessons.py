@@ -42,7 +42,19 @@ def test_bars_are_grouped_with_their_spread():
     assert [trace.name for trace in figure.data] == [title_of("raw1"), title_of("ds_z")]
     assert list(figure.data[0].y) == [50.0, 51.0] and list(figure.data[1].y) == [49.0, None]
     assert list(figure.data[0].error_y.array) == [2.0, 3.0]
-    assert bars(groups, "x", dark=True, log=True).layout.yaxis.type == "log"
+
+
+def test_on_a_log_scale_a_spread_is_a_factor():
+    """Twice and half as much are as far away; a band never reaches 0."""
+    figure = bars({"": {"raw1": [100.0, 2.0], "ds_z": [None, None]}}, "x", dark=True, log=True)
+    assert figure.layout.yaxis.type == "log"
+    assert list(figure.data[0].error_y.array) == [100.0]
+    assert list(figure.data[0].error_y.arrayminus) == [50.0]
+    assert list(figure.data[1].y) == [None] and list(figure.data[1].error_y.array) == [0.0]
+    lines = {"error": [[0.1, 4.0], [0.2, 1.0]]}
+    band, line = curves([1, 2], lines, "n", "y (log scale)", dark=False, log_y=True).data
+    assert list(band.y) == pytest.approx([0.4, 0.2, 0.2, 0.025])
+    assert "×÷" in line.hovertemplate
 
 
 def test_points_are_shares_in_percent_against_the_gain():

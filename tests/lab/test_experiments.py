@@ -149,7 +149,7 @@ def test_a_visitors_set_runs_where_it_may():
     assert photos.tables["accuracy"]["ds_z"][0][3][0] < 60
 
 
-@pytest.mark.parametrize("key", [key for key, one in EXPERIMENTS.items() if not one.its_own])
+@pytest.mark.parametrize("key", EXPERIMENTS)
 def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
@@ -157,6 +157,52 @@ def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
     result = result_of(EXPERIMENTS[key], tiny(key), own, workers=0)
     assert all(words(verdict) for verdict in result.verdicts)
     json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_a_mean_image_matters_on_a_visitors_images_only_where_they_are_aligned():
+    """Frames around what differs from image to image stand still; the same images rolled do not."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(60, 120, (80, 16, 16, 3), np.uint8)
+    pixels[:, :4] = 250
+    pixels[:, -4:] = 10
+    labels = ["a", "b"] * 40
+    pixels[1::2, 6:10, 6:10] += 60
+    rolled = [np.roll(one, random.integers(16, size=2), (0, 1)) for one in pixels]
+    spec = EXPERIMENTS["mean_image"].spec
+    spec = dataclasses.replace(spec, seeds=(0, 1, 2, 3), rates=(0.01, 0.03), steps=60)
+    found = {}
+    for name, own in (("aligned", pixels), ("rolled", rolled)):
+        images = OwnImages.of([image_of(one) for one in own], labels)
+        result = result_of(EXPERIMENTS["mean_image"], spec, images, workers=0)
+        assert set(result.tables) == {"own"}
+        found[name] = {verdict.claim: verdict for verdict in result.verdicts}
+        (gain,) = found[name][4].effects
+        assert gain.what.endswith("these images")
+    assert found["aligned"][13].effects[1].finding == "more"
+    assert "by 0.9" in found["aligned"][13].because
+    assert found["rolled"][13].effects[1].mean < 0.3
+
+
+def test_the_light_put_on_a_visitors_images_is_the_label():
+    """Their own labels say nothing; black ones are left out; half are half as bright."""
+    random = np.random.default_rng(0)
+    pixels = [random.integers(40, 200, (16, 16, 3), np.uint8) for _ in range(40)]
+    pixels += [np.zeros((16, 16, 3), np.uint8)] * 10
+    own = OwnImages.of([image_of(one) for one in pixels], ["a", "b"] * 25)
+    made = signal.any_surfaces(own, 0, 12, 7)
+    assert made.train.shape == (12, 16, 16, 3) and made.test.shape == (6, 16, 16, 3)
+    for images, labels in ((made.train, made.train_labels), (made.test, made.test_labels)):
+        assert labels.mean() == 0.5
+        means = images.mean(axis=(1, 2, 3))
+        assert np.allclose(means[labels == 1], signal.REFLECTANCE, rtol=0.01)
+        assert np.allclose(means[labels == 0], signal.REFLECTANCE / 2, rtol=0.01)
+    result = result_of(EXPERIMENTS["signal"], tiny("signal"), own, workers=0)
+    assert result.source.startswith("own images") and "photos" not in result.tables
+    assert len(result.verdicts[0].effects) == 3
+    black = [image_of(np.full((16, 16, 3), level, np.uint8)) for level in (0, 1) * 10]
+    nearly = OwnImages.of(black, ["a", "b"] * 10)
+    with pytest.raises(ParameterError, match="black ones cannot be shown at half their light"):
+        result_of(EXPERIMENTS["signal"], tiny("signal"), nearly, workers=0)
 
 
 def test_another_set_may_be_given_where_it_makes_sense():
@@ -185,8 +231,6 @@ def test_closing_is_quiet_while_a_large_task_is_on_its_way():
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("signal", "its label is the albedo of surfaces made for it"),
-        ("mean_image", "it holds random crops against aligned digits"),
         ("colour", "needs colour images; handwritten digits are grey"),
         ("channel_gradients", "needs colour images"),
     ],
@@ -397,10 +441,10 @@ def test_channel_gradients_say_what_was_planted(ratio, word):
 @pytest.mark.parametrize(
     ("crops", "digits", "relief", "sharing", "which"),
     [
-        (0.0, 0.0, 0.7, "fails", "holds only for the look of aligned images"),
+        (0.0, 0.0, 0.7, "fails", "holds only for the look of aligned digits"),
         (9.0, 9.0, 0.7, "holds", "holds"),
         (-9.0, -9.0, 0.7, "fails", "holds"),
-        (0.0, 9.0, 0.7, "holds only on aligned images", "holds only on aligned images"),
+        (0.0, 9.0, 0.7, "holds only on aligned digits", "holds only on aligned digits"),
         (9.0, 0.0, 0.7, "holds only on random crops", "holds only on random crops"),
         (0.0, 0.0, 0.05, "fails", "fails"),
         (None, 0.0, 0.7, "not decided", "not decided"),
@@ -410,7 +454,7 @@ def test_mean_image_says_what_was_planted(crops, digits, relief, sharing, which)
     def one(gain, own, n):
         gain = 30.0 * (-1) ** n if gain is None else gain
         accuracy = {"ds_mean": 60.0, "px_mean": 60.0 + gain + 0.1 * n}
-        return {"relief": own + 0.001 * n, "accuracy": accuracy}
+        return {"relief": own + 0.001 * n, "accuracy": accuracy, "chance": 10.0}
 
     seeds = [{"crops": one(crops, 0.03, n), "digits": one(digits, relief, n)} for n in range(6)]
     found = verdicts("mean_image", seeds)
@@ -542,18 +586,24 @@ def test_where_nothing_is_learned_nothing_is_compared():
 @pytest.mark.parametrize(
     ("gaps", "word"),
     [
-        ((20, 20, 20, 20, 20), "holds"),
-        ((-20, -10, 0, 20, 20), "holds only where light is spread by 2 EV or more"),
-        ((-20, -10, 0, 0, 0), "fails"),
+        ((20, 20, 20), "holds"),
+        ((-20, 0, 20), "holds only where light is spread by 3 EV or more"),
+        ((-20, -10, 0), "fails"),
+        # What is below a relevant gain, but may be a relevant loss, is no gain.
+        ((-20, -4, 3), "fails"),
+        ((-20, -4, 4.5), "not decided"),
     ],
 )
 def test_nuisance_says_what_was_planted(gaps, word):
+    level = [50.0] * len(gaps)
     seeds = [
-        {"ds_z": [50.0] * 5, "img_mean": [50.0] * 5, "img_z": [50.0 + g + 0.2 * n for g in gaps]}
+        {"ds_z": level, "img_mean": level, "img_z": [50 + g + 2 * (-1) ** n for g in gaps]}
         | {"chance": 10.0}
-        for n in range(6)
+        for n in range(10)
     ]
-    assert verdicts("nuisance", seeds)[6].word == word
+    found = verdicts("nuisance", seeds)[6]
+    assert found.word == word
+    assert ("no spread is there a gain of 5 points" in found.because) == (word == "fails")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from normviz.lab.evidence import Asked, Verdict, effects, undecided
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.race import lit
-from normviz.lab.summary import mean_and_spread, worded
+from normviz.lab.summary import mean_and_factor, mean_and_spread, worded
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def conclude(spec: BatchStatisticsSpec, seeds: list[Mapping[str, Any]]) -> Concl
     tables = {
         "sizes": list(spec.sizes),
         "mean_error": [
-            mean_and_spread([one["mean_error"][i] for one in seeds]) for i in range(len(spec.sizes))
+            mean_and_factor([one["mean_error"][i] for one in seeds]) for i in range(len(spec.sizes))
         ],
         "std_error": [
-            mean_and_spread([one["std_error"][i] for one in seeds]) for i in range(len(spec.sizes))
+            mean_and_factor([one["std_error"][i] for one in seeds]) for i in range(len(spec.sizes))
         ],
         "design_effect": effect,
         "worth": worth,

@@ -21,7 +21,7 @@ from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import softmax_regression
 from normviz.lab.normalizations import NORMALIZATIONS, fitted
 from normviz.lab.optimizers import SGD
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_factor, mean_and_spread
 from normviz.lab.training import train
 
 
@@ -209,9 +209,12 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
         because = "The dataset's numbers condition the problem better than each image's own."
     else:
         word, because = "not decided", undecided(second)
-    names = ("condition", "largest", "stable", "shared_loss", "own_loss", "accuracy")
+    kept = {
+        **dict.fromkeys(("condition", "largest", "stable"), mean_and_factor),
+        **dict.fromkeys(("shared_loss", "own_loss", "accuracy"), mean_and_spread),
+    }
     table: dict[str, Any] = {
-        key: {name: mean_and_spread([one[key][name] for one in seeds]) for name in names}
+        key: {name: summary([one[key][name] for one in seeds]) for name, summary in kept.items()}
         for key in spec.methods
     }
     # None where a set is too small for its median eigenvalue to be above 0.

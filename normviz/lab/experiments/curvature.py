@@ -16,7 +16,7 @@ from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.labelled import PHOTO_PATCHES, LabelledSet
 from normviz.lab.net import small_net
 from normviz.lab.race import lit
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_factor
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def conclude(spec: CurvatureSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     else:
         word, said = "not decided", f"{said} {undecided(found)}"
     table = {
-        name: {key: mean_and_spread([one[name][key] for one in seeds]) for key in spec.methods}
+        name: {key: mean_and_factor([one[name][key] for one in seeds]) for key in spec.methods}
         for name in ("plain", "norm")
     }
     return Conclusion((Verdict(1, word, said, found),), {"largest": table})

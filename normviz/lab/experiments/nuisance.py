@@ -20,13 +20,17 @@ from normviz.lab.summary import mean_and_spread
 
 @dataclass(frozen=True)
 class NuisanceSpec(Spec):
-    """``relevant`` is in points of accuracy. The rate is chosen by training loss."""
+    """``relevant`` is in points of accuracy. The rate is chosen by training loss.
 
+    The claim speaks of a gain: it fails where each interval ends below a relevant one.
+    """
+
+    seeds: tuple[int, ...] = tuple(range(10))
     methods: tuple[str, ...] = ("ds_z", "img_mean", "img_z")
-    sigmas: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 3.0)
+    sigmas: tuple[float, ...] = (0.0, 1.0, 3.0)
     rates: tuple[float, ...] = (0.01, 0.03)
     per_class: int = 60
-    test_per_class: int = 40
+    test_per_class: int = 100
     steps: int = 250
     batch: int = 32
     relevant: float = 5.0
@@ -77,11 +81,13 @@ def conclude(spec: NuisanceSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         word = "holds"
     elif better:
         word = f"holds only where light is spread by {min(better):g} EV or more"
-    elif all(one.finding in ("same", "less") for one in found):
+    elif all(one.high < spec.relevant for one in found):
         word = "fails"
     else:
         word = "not decided"
     because = f"Trained and tested in the same light, own against dataset's mean and std: {said}."
+    if word == "fails":
+        because += f" At no spread is there a gain of {spec.relevant:g} points or more."
     if worse:
         because += f" At a spread of {max(worse):g} EV or less the dataset's are better."
     if word == "not decided":

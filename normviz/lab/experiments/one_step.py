@@ -68,7 +68,7 @@ def work(spec: OneStepSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
 
 
 def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
-    one_sample, many = found = effects(
+    one_sample, many, whole = found = effects(
         *(
             Asked(
                 f"gradients of {size} image{'s' * (size > 1)} that do not point downhill",
@@ -77,7 +77,13 @@ def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
                 "%",
             )
             for i, size in ((0, spec.sizes[0]), (-1, spec.sizes[-1]))
-        )
+        ),
+        Asked(
+            f"steps on {spec.sizes[0]} image after which the full loss is lower, less half of all",
+            [one["falls"][0] - 50 for one in seeds],
+            spec.relevant,
+            "points",
+        ),
     )
 
     def shares(name: str) -> str:
@@ -93,6 +99,8 @@ def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         word, said = "not decided", f"{said} {undecided(found)}"
     else:
         word = "holds" if (one_sample.finding, many.finding) == ("more", "same") else "fails"
+        if whole.finding == "less":
+            said += " A whole step on one image mostly ends higher, whatever its direction."
     tables = {
         "sizes": list(spec.sizes),
         **{

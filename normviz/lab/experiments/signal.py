@@ -3,7 +3,8 @@
 Surfaces of three made textures, times an albedo of 1 or ½, which is the label. With light spread
 by σ EV nothing can be right more often than Φ(0.5/σ) from brightness. All made surfaces have the
 same contrast, so contrast tells the albedo too; beside them stand patches of photos, equally bright
-on average, whose contrast varies.
+on average, whose contrast varies. Another set's images stand alone: brought to one mean light, half
+of them at half of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from normviz.errors import ParameterError
 from normviz.lab.evidence import Asked, Verdict, effects, undecided
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.exposure import exposed, spread
@@ -25,12 +27,19 @@ from normviz.lab.optimizers import SGD
 from normviz.lab.race import Schedule, raced
 from normviz.lab.summary import mean_and_spread
 
+GREY_PATCHES = PhotoPatches(grey=True)
 PHOTOS = ("chelsea", "forest_day", "raccoon")
 REFLECTANCE = 0.2
 """Mean linear light of every surface before the albedo."""
 CONTRAST = 0.5
 """Std of a made surface's light, as a share of its mean."""
 CHANCE = 50.0
+
+_BLACK = 1e-3
+"""An image of less mean light has none that could be told from noise."""
+
+_TEXTURES = 3
+"""How many kinds of surfaces there are of each sort."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class SignalSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Surfaces:
-    """Grey images ``(N, S, S, 1)`` in linear light whose label is their albedo: 1 is the bright."""
+    """Images ``(N, S, S, C)`` in linear light whose label is their albedo: 1 is the bright."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -85,16 +94,46 @@ def made_surfaces(
 
 
 def photo_surfaces(source: LabelledSet, seed: int, train: int, test: int) -> Surfaces:
-    """Return patches of three photos, each made grey and brought to one mean light."""
+    """Return patches of three photos, so many of each, as :func:`surfaces_of` makes them."""
     split = source.draw(seed, train, test)
     textures = [split.classes.index(name) for name in PHOTOS]
+    return surfaces_of(
+        split.train[np.isin(split.train_labels, textures)],
+        split.test[np.isin(split.test_labels, textures)],
+        seed,
+    )
+
+
+def any_surfaces(source: LabelledSet, seed: int, train: int, test: int) -> Surfaces:
+    """Return at most so many images in all, whatever their class, as :func:`surfaces_of` does.
+
+    Raises :class:`ParameterError` where fewer than two of a part are left that are not black.
+    """
+    split = source.draw(seed, train, test)
+    random = np.random.default_rng([seed, 9])
+    parts: list[np.ndarray] = []
+    for images, most in ((split.train, train), (split.test, test)):
+        chosen = images[random.permutation(len(images))]
+        chosen = chosen[chosen.mean(axis=(1, 2, 3)) > _BLACK][:most]
+        # As many at one albedo as at the other.
+        parts.append(chosen[: len(chosen) // 2 * 2])
+    if min(len(part) for part in parts) < 2:
+        raise ParameterError(
+            "Too few images are left for this experiment: black ones cannot be shown at half "
+            "their light. It needs at least two that are not black for training and two for the "
+            "test."
+        )
+    return surfaces_of(parts[0], parts[1], seed)
+
+
+def surfaces_of(train: np.ndarray, test: np.ndarray, seed: int) -> Surfaces:
+    """Return images brought to one mean light, at an albedo of 1 or ½."""
     random = np.random.default_rng([seed, 7])
     parts = []
-    for images, labels in ((split.train, split.train_labels), (split.test, split.test_labels)):
-        chosen = images[np.isin(labels, textures)]
+    for images in (train, test):
         # A highlight stays below white, so that the label is not written in what is clipped.
-        level = REFLECTANCE / chosen.mean(axis=(1, 2, 3), keepdims=True)
-        parts += _with_albedo(np.minimum(chosen * level, 1.0), random)
+        level = REFLECTANCE / images.mean(axis=(1, 2, 3), keepdims=True)
+        parts += _with_albedo(np.minimum(images * level, 1.0), random)
     return Surfaces(*parts)
 
 
@@ -117,10 +156,19 @@ def best_possible(sigma: float) -> float:
 
 def work(spec: SignalSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
     schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
-    made = made_surfaces(seed, spec.per_texture, spec.test_per_texture)
-    photos = photo_surfaces(source, seed, spec.per_texture, spec.test_per_texture)
-    found: dict[str, dict[str, list[float]]] = {"made": {}, "photos": {}}
-    for name, own, sigmas in (("made", made, spec.sigmas), ("photos", photos, (0.0,))):
+    sizes = (spec.per_texture, spec.test_per_texture)
+    sets: dict[str, tuple[Surfaces, tuple[float, ...]]]
+    if source == GREY_PATCHES:
+        sets = {
+            "made": (made_surfaces(seed, *sizes), spec.sigmas),
+            "photos": (photo_surfaces(source, seed, *sizes), (0.0,)),
+        }
+    else:
+        own = any_surfaces(source, seed, *(_TEXTURES * size for size in sizes))
+        sets = {"own": (own, spec.sigmas)}
+    found: dict[str, dict[str, list[float]]] = {}
+    for name, (own, sigmas) in sets.items():
+        found[name] = {}
         net = small_net(own.train.shape[1:], 2)
         for sigma in sigmas:
             train = exposed(own.train, spread(len(own.train), sigma, seed, 0), seed * 2)
@@ -137,18 +185,21 @@ def work(spec: SignalSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
 
 
 def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
-    def above_chance(key: str, name: str = "made") -> list[float]:
+    main, *others = seeds[0]
+
+    def above_chance(key: str, name: str = main) -> list[float]:
         return [one[name][key][0] - CHANCE for one in seeds]
 
-    whole, divided, subtracted, varied = found = effects(
+    asked = {
+        "dataset's mean and std": above_chance("ds_z"),
+        "own mean and std": above_chance("img_z"),
+        "own mean subtracted": above_chance("img_mean"),
+        **{f"own mean subtracted, {name}": above_chance("img_mean", name) for name in others},
+    }
+    whole, divided, subtracted, *varied = found = effects(
         *(
             Asked(f"accuracy over chance, fixed light, {words}", values, spec.relevant, "points")
-            for words, values in (
-                ("dataset's mean and std", above_chance("ds_z")),
-                ("own mean and std", above_chance("img_z")),
-                ("own mean subtracted", above_chance("img_mean")),
-                ("own mean subtracted, photos", above_chance("img_mean", "photos")),
-            )
+            for words, values in asked.items()
         )
     )
     said = (
@@ -163,22 +214,28 @@ def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         word = "holds"
     elif divided.finding in gone:
         word = "holds only when the std is divided by as well"
-        said += (
-            " Subtraction leaves the contrast, which tells the albedo where all surfaces have the "
-            f"same; on patches of photos {CHANCE + varied.mean:.0f} % are left."
+        said += " Subtraction leaves the contrast, which tells the albedo"
+        said += "".join(
+            f" where all surfaces have the same; on patches of photos {CHANCE + one.mean:.0f} % "
+            "are left"
+            for one in varied
         )
+        said += "." if varied else " as far as images are alike in it."
     else:
         word = "fails"
     table = {
         key: [
-            mean_and_spread([one["made"][key][i] for one in seeds]) for i in range(len(spec.sigmas))
+            mean_and_spread([one[main][key][i] for one in seeds]) for i in range(len(spec.sigmas))
         ]
         for key in spec.methods
     }
     tables = {
         "accuracy": table,
-        "photos": {
-            key: mean_and_spread([one["photos"][key][0] for one in seeds]) for key in spec.methods
+        **{
+            name: {
+                key: mean_and_spread([one[name][key][0] for one in seeds]) for key in spec.methods
+            }
+            for name in others
         },
         "sigmas": list(spec.sigmas),
         "best_possible": [round(best_possible(sigma), 1) for sigma in spec.sigmas],
@@ -194,8 +251,9 @@ EXPERIMENT = Experiment(
     SignalSpec(),
     work,
     conclude,
-    PhotoPatches(grey=True),
+    GREY_PATCHES,
     "A small network, briefly trained; the label is an albedo of 1 or ½ put on textures, a task "
     "made for the question.",
-    its_own="its label is the albedo of surfaces made for it, and no other images have one",
+    on_others="Your images' own labels do not count here: each that is not black is brought to one "
+    "mean light, and half of them, drawn at random, are shown at half of it. Which, is the label.",
 )
