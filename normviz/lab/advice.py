@@ -216,7 +216,7 @@ class Advice:
                 "No difference that these runs can show between each image's own and the dataset's "
                 f"mean and std: {_signed(own)}"
             )
-        return said[0].upper() + said[1:] + "."
+        return said[0].upper() + said[1:] + self._better_still() + "."
 
     @property
     def suits(self) -> str | None:
@@ -228,6 +228,29 @@ class Advice:
         if own in ("more", "less"):
             return OWN if own == "more" else REFERENCE
         return OWN if other == "more" else REFERENCE if other == "less" else None
+
+    def _better_still(self) -> str:
+        """Of the other methods the one that gains most over the better of the two, if any does."""
+        assert self.accuracy is not None
+        leader = max((REFERENCE, OWN), key=lambda key: self.mean(key, self.here))
+        base = np.array(self.accuracy[leader][self.here])
+        found = effects(
+            *(
+                Asked(
+                    NORMALIZATIONS[key].title,
+                    (np.array(self.accuracy[key][self.here]) - base).tolist(),
+                    self.spec.relevant,
+                    "points",
+                )
+                for key in self.spec.methods
+                if key not in (REFERENCE, OWN)
+            )
+        )
+        better = [one for one in found if one.finding == "more"]
+        if not better:
+            return ""
+        best = max(better, key=lambda one: one.mean)
+        return f"; but “{best.what}” gains {_points(best)} over the better of the two"
 
     @property
     def _carries(self) -> bool:
@@ -299,7 +322,7 @@ class Advice:
             f"In the images' own light the dataset's mean and std are right in "
             f"{self.mean(REFERENCE, self.here):.0f} %, each image's own in "
             f"{self.mean(OWN, self.here):.0f} % ({_signed(own)}; chance is {self.chance:.0f} %). "
-            "The advice above is between these two."
+            "The choice above is between these two."
         ]
         light = f"In light that training did not show ({', '.join(shifts)} EV) each image's own"
         if other.finding == "more":
