@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def curves(
     if log_x:
         layout["xaxis"] |= {"type": "log", "tickvals": list(x), "ticktext": [f"{v:.3g}" for v in x]}
     if log_y:
-        layout["yaxis"] |= {"type": "log", **_log_ticks(lines)}
+        layout["yaxis"] |= {"type": "log", **_log_ticks(chain.from_iterable(lines.values()))}
     return go.Figure({"data": traces, "layout": layout})
 
 
@@ -120,15 +121,15 @@ def _reach(pair: Sequence[float | None], log: bool) -> tuple[float, float]:
     return deviation, deviation
 
 
-def _log_ticks(lines: Mapping[str, Pairs]) -> dict[str, Any]:
+def _log_ticks(pairs: Iterable[Sequence[float | None]]) -> dict[str, Any]:
     """Ticks at 1, 2 and 5 of each decade, or at whole decades where there are many."""
-    seen = [pair[0] for pairs in lines.values() for pair in pairs if pair[0]]
+    seen = [pair[0] for pair in pairs if pair[0]]
     low, high = min(seen, default=1.0), max(seen, default=1.0)
     if high / low > 1000:
         return {"dtick": 1, "exponentformat": "power"}
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
-    return {"tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+    return {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
 
 
 def bars(
@@ -174,7 +175,10 @@ def bars(
     layout = _layout(dark, "", y_title)
     layout["barmode"] = "group"
     if log:
-        layout["yaxis"] |= {"type": "log", "exponentformat": "power", "dtick": 1}
+        layout["yaxis"] |= {
+            "type": "log",
+            **_log_ticks(pair for group in groups.values() for pair in group.values()),
+        }
     elif start:
         layout["yaxis"]["range"] = [start, None]
     return go.Figure({"data": traces, "layout": layout})
