@@ -95,13 +95,27 @@ def experiments(only: list[str]) -> dict[str, dict[str, Any]]:
 
     rows = {}
     for key in only or EXPERIMENTS:
-        rows[key] = row = timed(EXPERIMENTS[key])[0]
+        # From a process of its own, whose largest child is this experiment's.
+        rows[key] = row = said(sys.executable, __file__, "--inside", OURS, key)["times"]
         print(
             f"{key:18} first {row['first']:5.2f} s  whole {row['whole']:6.2f} s  processor "
             f"{row['processor']:6.2f} s  {row['memory_mb']:4.0f} MB  load {row['load']:.1f}",
             flush=True,
         )
     return rows
+
+
+def said(*command: str) -> Any:
+    """Run a command that finds normviz and these benchmarks; return its last line as JSON."""
+    path = os.pathsep.join((str(ROOT), str(ROOT / "benchmarks")))
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def spent() -> float:
@@ -124,7 +138,7 @@ def timed(experiment) -> tuple[dict[str, Any], list]:
         "first": round(first, 2),
         "whole": round(whole, 2),
         "processor": round(spent() - before, 2),
-        # Of the largest process so far, in kB on Linux.
+        # Of the largest process, in kB on Linux.
         "memory_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
         "load": round(os.getloadavg()[0], 1),
         "seeds": len(experiment.spec.seeds),
@@ -144,7 +158,7 @@ def inside(side: str, key: str) -> dict[str, Any]:
     row, (*records, result) = timed(experiment)
     early: dict[str, list[float | None]] = {}
     for record in records:
-        if record.kind == "curve":
+        if record.kind == "curve" and "losses" in record.values:
             about = {name: of for name, of in record.values.items() if name not in POINT}
             early.setdefault(f"seed {record.seed}, {about}", record.values["losses"])
     verdicts = [verdict.to_json() for verdict in result.verdicts]
@@ -153,18 +167,6 @@ def inside(side: str, key: str) -> dict[str, Any]:
 
 def beside(peer: str, rounds: int) -> dict[str, Any]:
     """Run the compared experiments on both sides in turn."""
-    path = os.pathsep.join((str(ROOT), str(ROOT / "benchmarks")))
-
-    def said(*command: str) -> Any:
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return json.loads(done.stdout.splitlines()[-1])
-
     # Also brings PyTorch's files into memory before the clock starts.
     asks = (
         "import json, numpy, torch;"
