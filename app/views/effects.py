@@ -23,8 +23,10 @@ def effects_table(effects: Sequence[Effect], label: str, over: str = "seeds") ->
     rows = [
         [
             signed(effect.what),
-            f"{value_words(effect.mean)} {effect.unit}",
-            f"{value_words(effect.low)} to {value_words(effect.high)}",
+            f"{value_words(effect.mean)} {effect.unit if math.isfinite(effect.mean) else ''}",
+            f"{value_words(effect.low)} to {value_words(effect.high)}"
+            if math.isfinite(effect.half)
+            else "not known",
             "< 0.001" if effect.p < 0.001 else f"{effect.p:.3f}",
             _counted(effect.relevant, effect.unit),
             f"{effect.seeds}",

@@ -127,6 +127,11 @@ def on_own_images(key: str) -> bool:
     return found is not None and found["source"].startswith(OWN)
 
 
+def of_its_own(key: str) -> Mapping[str, Any] | None:
+    """What is shown of an experiment, or what was computed beforehand if that is on own images."""
+    return precomputed().results.get(key) if on_own_images(key) else result(key)
+
+
 def ran_on(experiment: Experiment, found: Mapping[str, Any]) -> str:
     """Where a result is from, "" for what was computed beforehand."""
     live = st.session_state.get(keys.LAB_RUNS.name, {})
@@ -382,7 +387,8 @@ def _full_batch(tables: Mapping[str, Any], dark: bool) -> Any:
 
 def _batch_statistics(tables: Mapping[str, Any], dark: bool) -> Any:
     lines = {"error of the mean": tables["mean_error"], "error of the std": tables["std_error"]}
-    first = tables["mean_error"][0][0]
+    # None where all images have one and the same brightness.
+    first = tables["mean_error"][0][0] or math.nan
     ideal = [first * (tables["sizes"][0] / n) ** 0.5 for n in tables["sizes"]]
     return curves(
         tables["sizes"],

@@ -117,7 +117,8 @@ def _judged(lesson: Lesson, guess: int | None) -> None:
     """Say which option the effect that decides makes right."""
     asked = lesson.prediction
     if asked.experiment:
-        found = experiments.result(asked.experiment)
+        # The question is about the experiment's own set, whatever was run since.
+        found = experiments.of_its_own(asked.experiment)
         if found is None:
             return
         effect = Effect.of(found["verdicts"][asked.verdict]["effects"][asked.effect])

@@ -129,7 +129,7 @@ def _log_ticks(pairs: Iterable[Sequence[float | None]]) -> dict[str, Any]:
         return {"dtick": 1, "exponentformat": "power"}
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [float(f"{digit}e{decade}") for decade in decades for digit in (1, 2, 5)]
-    return {"tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
+    return {"tickvals": ticks, "ticktext": [f"{tick:,.10g}" for tick in ticks]}
 
 
 def bars(

@@ -230,10 +230,14 @@ class Advice:
         return OWN if other == "more" else REFERENCE if other == "less" else None
 
     def _better_still(self) -> str:
-        """Of the other methods the one that gains most over the better of the two, if any does."""
+        """Of the other methods the one that gains most over the better of the two, if any does.
+
+        One that gains over the dataset's numbers too, and loses nothing in other light.
+        """
         assert self.accuracy is not None
         leader = max((REFERENCE, OWN), key=lambda key: self.mean(key, self.here))
         base = np.array(self.accuracy[leader][self.here])
+        rivals = [key for key in self.spec.methods if key not in (REFERENCE, OWN)]
         found = effects(
             *(
                 Asked(
@@ -242,15 +246,21 @@ class Advice:
                     self.spec.relevant,
                     "points",
                 )
-                for key in self.spec.methods
-                if key not in (REFERENCE, OWN)
+                for key in rivals
             )
         )
-        better = [one for one in found if one.finding == "more"]
+        better = [
+            one
+            for key, one in zip(rivals, found, strict=True)
+            if one.finding == "more"
+            and self.effects[key, "own"].finding == "more"
+            and self.effects[key, "other"].finding != "less"
+        ]
         if not better:
             return ""
         best = max(better, key=lambda one: one.mean)
-        return f"; but “{best.what}” gains {_points(best)} over the better of the two"
+        gained = f"gains {_points(best)} over the better of the two in the images' own light"
+        return f"; but “{best.what}” {gained}"
 
     @property
     def _carries(self) -> bool:

@@ -131,7 +131,8 @@ CLAIMS: dict[int, Claim] = {
             "It matters which is subtracted: one mean a channel, or a mean image.",
             "Subtract by pixel/channel calculated over all images",
             "mean_image",
-            effect=3,
+            # The last: of aligned digits, or of the images that it was run on.
+            effect=-1,
         ),
         Claim(
             14,

@@ -138,6 +138,8 @@ class Effect:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
+        if not math.isfinite(self.mean):
+            return f"{self.what}: not known"
         if not math.isfinite(self.half):
             return f"{self.what}: {self.mean:.3g}{unit}, its spread not known"
         if self.cut:
@@ -180,7 +182,7 @@ def effects(*asked: Asked) -> tuple[Effect, ...]:
         mean = float(values.mean())
         if not math.isfinite(mean):
             # A run that diverged, or has no number: nothing is known of the difference.
-            found.append((0.0, math.inf, 1.0))
+            found.append((math.nan, math.inf, 1.0))
             continue
         if len(values) < 2:
             found.append((mean, math.inf, 1.0))

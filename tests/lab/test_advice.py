@@ -89,6 +89,9 @@ def test_the_headline_names_a_third_method_that_is_right_more_often_than_both():
     # More than the dataset's is not enough where the image's own are as good, or nearly.
     assert ends(planted(9, lcn=(6, 0))) == "" == ends(planted(9, lcn=(10, 0)))
     assert ends(planted(9, lcn=(20, 0))).startswith("“Local contrast” gains 11")
+    # Nor where it loses in other light, or the table does not say the same.
+    assert ends(planted(0, 20, raw1=(6, -30))) == ""
+    assert "in the images' own light" in ends(planted(0, 20, raw1=(6, 0)))
     # Nor is a gain that these runs do not show.
     assert ends(planted(scatter=9.0, lcn=(6, 0))) == ""
 

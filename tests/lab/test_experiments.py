@@ -28,7 +28,7 @@ from normviz.lab.experiments import channel_gradients, mean_image, signal, varia
 from normviz.lab.split import split_of_images
 
 TINY = {
-    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "per_class": 22,
+    "conditioning": {"methods": ("raw1", "ds_mean", "ds_scale", "ds_z", "img_z"), "images": 220,
                      "stable_steps": 8, "curve_steps": 20},
     "curvature": {"images": 16, "lanczos": 3},
     "one_rate": {"methods": ("raw1", "ds_z", "img_z"), "per_class": 6, "steps": 25},
@@ -159,7 +159,7 @@ def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
     json.dumps(result.to_json(), allow_nan=False)
 
 
-def test_a_mean_image_matters_on_a_visitors_images_only_where_they_are_aligned():
+def test_the_mean_image_of_a_visitors_images_varies_where_they_are_aligned():
     """Frames around what differs from image to image stand still; the same images rolled do not."""
     random = np.random.default_rng(0)
     pixels = random.integers(60, 120, (80, 16, 16, 3), np.uint8)
@@ -183,6 +183,33 @@ def test_a_mean_image_matters_on_a_visitors_images_only_where_they_are_aligned()
     assert found["rolled"][13].effects[1].mean < 0.3
 
 
+def test_a_mean_image_on_own_images_gets_its_words():
+    def said(gain, relief, right=60.0):
+        return verdicts(
+            "mean_image",
+            [
+                {
+                    "own": {
+                        "relief": relief + 0.001 * n,
+                        "accuracy": {"ds_mean": right, "px_mean": right + gain + 0.1 * n},
+                        "chance": 50.0,
+                    }
+                }
+                for n in range(6)
+            ],
+        )
+
+    assert [v.word for v in said(9, 0.7).values()] == ["holds", "holds"]
+    assert said(-4.5, 0.7)[4].word == "fails"
+    assert said(0, 0.7)[13].word == "holds only for the look of these images"
+    assert said(0, 0.05)[13].word == "fails"
+    unlearned = said(0, 0.7, right=51.0)
+    assert [v.word for v in unlearned.values()] == ["not decided"] * 2
+    assert "Of these images: No network has learned" in unlearned[4].because
+    # What the mean image looks like needs no learning.
+    assert "varies, in dataset stds, by 0.70" in unlearned[13].because
+
+
 def test_the_light_put_on_a_visitors_images_is_the_label():
     """Their own labels say nothing; black ones are left out; half are half as bright."""
     random = np.random.default_rng(0)
@@ -199,10 +226,34 @@ def test_the_light_put_on_a_visitors_images_is_the_label():
     result = result_of(EXPERIMENTS["signal"], tiny("signal"), own, workers=0)
     assert result.source.startswith("own images") and "photos" not in result.tables
     assert len(result.verdicts[0].effects) == 3
+    # Strokes on black, a third of the pixels: highlights are cut, and the mean is kept.
+    strokes = [np.where(random.random((16, 16, 1)) < 0.33, one, 0) for one in pixels[:40]]
+    drawn = OwnImages.of([image_of(one.astype(np.uint8)) for one in strokes], ["a", "b"] * 20)
+    made = signal.any_surfaces(drawn, 0, 12, 6)
+    bright = made.train[made.train_labels == 1]
+    assert np.allclose(bright.mean(axis=(1, 2, 3)), signal.REFLECTANCE, rtol=0.001)
+    assert bright.max() == 1
     black = [image_of(np.full((16, 16, 3), level, np.uint8)) for level in (0, 1) * 10]
     nearly = OwnImages.of(black, ["a", "b"] * 10)
-    with pytest.raises(ParameterError, match="black ones cannot be shown at half their light"):
+    with pytest.raises(ParameterError, match="nearly all black, cannot be brought to its light"):
         result_of(EXPERIMENTS["signal"], tiny("signal"), nearly, workers=0)
+
+
+def test_equal_values_share_their_rank():
+    x, tied = np.arange(5.0), np.array([0.0, 0.0, 0.0, 0.0, 25.0])
+    assert variance_split._related(x, tied) == pytest.approx(1 / np.sqrt(2))
+    assert variance_split._related(x[::-1], tied) == pytest.approx(-1 / np.sqrt(2))
+    assert variance_split._related(x, np.zeros(5)) == 0
+    assert variance_split._related(x, x**3) == pytest.approx(1)
+
+
+def test_the_share_of_nuisance_says_nothing_where_own_classes_are_not_learned():
+    point = {"set": "own images", "sigma": 0.0, "share": 0.5, "correlation": 0.5, "gap": 1.0}
+    made = point | {"set": "surfaces 1 EV apart", "right": 90.0, "chance": 50.0}
+    for right, word in ((52.0, "not decided"), (80.0, "holds")):
+        points = [point | {"right": right, "chance": 50.0}, made]
+        seeds = [{"points": points, "share": 0.9 + 0.01 * n, "plain": 0.1} for n in range(4)]
+        assert verdicts("variance_split", seeds)[15].word == word
 
 
 def test_another_set_may_be_given_where_it_makes_sense():
@@ -468,7 +519,9 @@ def test_mean_image_says_what_was_planted(crops, digits, relief, sharing, which)
         (40, 30, 0, "holds only for each channel of each image by itself"),
         (40, 0, 0, "holds only for an image's own numbers"),
         (40, 40, 40, "fails"),
-        (0, 0, 0, "holds"),
+        # Where no colour costs the dataset's numbers anything there is nothing to normalize.
+        (0, 0, 0, "not decided"),
+        (0, 0, 40, "not decided"),
     ],
 )
 def test_colour_says_what_was_planted(dataset, image, channel, word):
@@ -529,6 +582,7 @@ def test_one_step_says_what_was_planted(one, many, word):
 @pytest.mark.parametrize(("share", "word"), [(0.9, "holds"), (0.0, "fails"), (-0.9, "fails")])
 def test_variance_split_says_what_was_planted(share, word):
     point = {"set": "photos", "sigma": 0.0, "share": 0.5, "correlation": 0.5, "gap": 1.0}
+    point |= {"right": 60.0, "chance": 10.0}
     seeds = [{"points": [point], "share": share + 0.01 * n, "plain": 0.1} for n in range(4)]
     assert verdicts("variance_split", seeds)[15].word == word
 
@@ -545,6 +599,7 @@ def test_variance_split_says_what_was_planted(share, word):
 )
 def test_variance_split_must_tell_better_than_the_plain_correlation(share, plain, word, said):
     point = {"set": "photos", "sigma": 0.0, "share": 0.5, "correlation": 0.5, "gap": 1.0}
+    point |= {"right": 60.0, "chance": 10.0}
     seeds = [
         {"points": [point], "share": share + 0.01 * n, "plain": one} for n, one in enumerate(plain)
     ]
@@ -592,6 +647,10 @@ def test_where_nothing_is_learned_nothing_is_compared():
         # What is below a relevant gain, but may be a relevant loss, is no gain.
         ((-20, -4, 3), "fails"),
         ((-20, -4, 4.5), "not decided"),
+        # "Or more" and "or less" only where it is so.
+        ((20, -20, -20), "holds only where light is spread by 0 EV"),
+        ((0, 20, -20), "holds only where light is spread by 1 EV"),
+        ((20, 0, 20), "holds only where light is spread by 0 and 3 EV"),
     ],
 )
 def test_nuisance_says_what_was_planted(gaps, word):

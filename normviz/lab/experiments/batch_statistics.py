@@ -35,6 +35,8 @@ class BatchStatisticsSpec(Spec):
 def work(spec: BatchStatisticsSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
     images = lit(source, seed, spec.sigma, spec.per_class, 1)
     u = images.train / 255
+    # A channel that never varies has no error to speak of.
+    u = u[..., u.var(axis=(0, 1, 2)) > 0]
     means, squares = u.mean(axis=(1, 2)), (u**2).mean(axis=(1, 2))
     mean = means.mean(axis=0)
     std = np.sqrt(squares.mean(axis=0) - mean**2)

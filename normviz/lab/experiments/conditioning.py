@@ -7,6 +7,8 @@ monotone in the rate, and would be no criterion.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +29,8 @@ from normviz.lab.training import train
 
 @dataclass(frozen=True)
 class ConditioningSpec(Spec):
-    """``relevant_decades``: a change of the condition number by a factor of 2 matters."""
+    """``images`` for training, evenly of all classes. ``relevant_decades``: a change of the
+    condition number by a factor of 2 matters."""
 
     methods: tuple[str, ...] = (
         "raw1",
@@ -40,7 +43,7 @@ class ConditioningSpec(Spec):
         "imgch_z",
         "lcn",
     )
-    per_class: int = 50
+    images: int = 500
     test_per_class: int = 40
     sigma: float = 1.0
     octaves: tuple[float, float] = (-3.0, 2.0)
@@ -52,7 +55,8 @@ class ConditioningSpec(Spec):
 
 
 def work(spec: ConditioningSpec, seed: int, source: LabelledSet) -> Iterator[Record]:
-    split = source.draw(seed, spec.per_class, spec.test_per_class)
+    each = spec.images // len(source.draw(seed, 1, 1).classes)
+    split = source.draw(seed, each, spec.test_per_class)
     pixels, test = (
         exposed(_halved(linear), spread(len(linear), spec.sigma, seed, part), 2 * seed + part)
         for part, linear in enumerate((split.train, split.test))
@@ -65,7 +69,9 @@ def work(spec: ConditioningSpec, seed: int, source: LabelledSet) -> Iterator[Rec
     for key, x in inputs.items():
         moments = second_moments(x)
         largest = float(start_spectrum(moments, classes)[0])
-        found[key] = {"condition": condition(moments), "largest": largest}
+        # Of fewer images than numbers in one, the median eigenvalue is an accident, or 0.
+        known = len(x) >= len(moments)
+        found[key] = {"condition": condition(moments) if known else math.inf, "largest": largest}
         yield Record(seed, "spectrum", {"method": key, **found[key], "moments": _few(moments)})
     for key, x in inputs.items():
         prepared = net.prepared(x)
@@ -192,16 +198,22 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
             because += " Dividing by the std alone changes nothing."
     elif centring.finding in ("same", "less") or rate.finding in ("same", "less"):
         word = "fails"
-        because = f"The condition number changes by a factor of {better:.2f} only."
+        because = (
+            f"Subtracting the dataset's mean makes the condition number {better:.2f} times smaller "
+            f"and allows a learning rate {2**rate.mean:.2f} times larger: not both by what matters."
+        )
     else:
         word, because = "not decided", undecided(first)
     conditions = Verdict(1, word, because, first)
     second = (image, loss)
     if image.finding in ("more", "same"):
         word = "fails"
+        still = (
+            f"{10**image.mean:.1f} times smaller still" if image.finding == "more" else "the same"
+        )
         because = (
             "It does not follow: with each image's own mean and std the condition number is "
-            f"{10**image.mean:.1f} times smaller still"
+            + still
             + (", and training reaches a lower loss." if loss.finding == "more" else ".")
         )
     elif image.finding == "less":
@@ -217,7 +229,10 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
         key: {name: summary([one[key][name] for one in seeds]) for name, summary in kept.items()}
         for key in spec.methods
     }
-    # None where a set is too small for its median eigenvalue to be above 0.
+    if not math.isfinite(image.mean):
+        because = f"{because} {_TOO_FEW}"
+        conditions = dataclasses.replace(conditions, because=f"{conditions.because} {_TOO_FEW}")
+    # None where a set is too small for its median eigenvalue to say anything.
     roundest = min(spec.methods, key=lambda key: table[key]["condition"][0] or np.inf)
     most = max(spec.methods, key=lambda key: table[key]["accuracy"][0])
     if roundest != most and None not in (table[roundest]["condition"] + table[most]["condition"]):
@@ -230,6 +245,12 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
         )
     follows = Verdict(2, word, because, second)
     return Conclusion((conditions, follows), {"methods": table})
+
+
+_TOO_FEW = (
+    "A condition number takes as many training images as an image of 8 × 8 pixels has numbers: "
+    "about 325 images in colour or 110 in grey, of which 60 % are trained on."
+)
 
 
 EXPERIMENT = Experiment(

@@ -6,6 +6,7 @@ networks trained under each normalization.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from normviz.lab.layers import Linear, Patches, ReLU
 from normviz.lab.net import Net, small_net
 from normviz.lab.optimizers import SGD
 from normviz.lab.race import Schedule, lit, raced
-from normviz.lab.summary import mean_and_spread
+from normviz.lab.summary import mean_and_spread, short, worded
 from normviz.light import srgb_to_linear
 
 
@@ -56,7 +57,7 @@ def work(spec: DayNightSpec, seed: int, source: LabelledSet) -> Iterator[Record]
     linear = _firing(
         random, theta, *(srgb_to_linear(one / 255).astype(np.float32) for one in (day, night))
     )
-    found["linear_gain"] = linear["day_size"] / linear["night_size"]
+    found["linear_gain"] = _times(linear, "day_size", "night_size")
     schedule = Schedule(spec.rates, spec.steps, spec.batch, SGD(momentum=0.9))
     net = small_net(shape, images.classes)
     for key in spec.methods:
@@ -77,6 +78,11 @@ def _firing(net: Net, theta: np.ndarray, day: np.ndarray, night: np.ndarray) -> 
         numbers[name] = float((y > 0).mean())
         numbers[f"{name}_size"] = float(y.mean(dtype=np.float64))
     return numbers
+
+
+def _times(numbers: Mapping[str, float], large: str, small: str) -> float:
+    """Return how many times one is the other; without end where that is 0, as of black images."""
+    return numbers[large] / numbers[small] if numbers[small] else math.inf
 
 
 def conclude(spec: DayNightSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
@@ -100,9 +106,9 @@ def conclude(spec: DayNightSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         )
     )
     untrained = found[0]
-    gain = sum(
-        one["random"]["raw1"]["day_size"] / one["random"]["raw1"]["night_size"] for one in seeds
-    ) / len(seeds)
+    gain = sum(_times(one["random"]["raw1"], "day_size", "night_size") for one in seeds) / len(
+        seeds
+    )
     linear = sum(one["linear_gain"] for one in seeds) / len(seeds)
 
     def share(net: str, key: str, light: str) -> str:
@@ -110,9 +116,9 @@ def conclude(spec: DayNightSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
 
     said = (
         f"Of random filters' units {share('random', 'raw1', 'day')} fire by day and "
-        f"{share('random', 'raw1', 'night')} by night; by day they are {gain:.1f} times larger "
-        f"({linear:.1f} times in linear light). After training with the dataset's mean and std "
-        f"{share('trained', 'ds_z', 'day')} fire by day, "
+        f"{share('random', 'raw1', 'night')} by night; by day they are {worded(short(gain), 1)} "
+        f"times larger ({worded(short(linear), 1)} times in linear light). After training with the "
+        f"dataset's mean and std {share('trained', 'ds_z', 'day')} fire by day, "
         f"{share('trained', 'ds_z', 'night')} by night."
     )
     more = [one for one in found if one.finding == "more"]

@@ -109,10 +109,10 @@ def conclude(spec: MeanImageSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     )
     gains = dict(zip(names, found[: len(names)], strict=True))
     reliefs = dict(zip(names, found[len(names) :], strict=True))
-    lost = {name: unlearned(_best(name, seeds), _chance(name, seeds)) for name in names}
-    unlearned_words = " ".join(filter(None, lost.values()))
+    nothing = {name: unlearned(_best(name, seeds), _chance(name, seeds)) for name in names}
+    lost = " ".join(f"Of {NAMES[name]}: {said}" for name, said in nothing.items() if said)
     return Conclusion(
-        (_sharing(gains, unlearned_words), _which(gains, reliefs, unlearned_words)),
+        (_sharing(gains, lost), _which(gains, reliefs, lost)),
         {
             name: {
                 "relief": mean_and_spread([one[name]["relief"] for one in seeds]),
@@ -156,7 +156,7 @@ def _sharing(gains: Mapping[str, Effect], lost: str) -> Verdict:
         word = "holds"
     elif better:
         word = f"holds only on {_only(better)}"
-    elif all(one.finding in ("same", "less") for one in gains.values()):
+    elif all(one.high < one.relevant for one in gains.values()):
         word = "fails"
     else:
         word, said = "not decided", f"{said} {undecided(tuple(gains.values()))}"
@@ -172,7 +172,7 @@ def _which(gains: Mapping[str, Effect], reliefs: Mapping[str, Effect], lost: str
     alike = [name for name, one in gains.items() if one.finding == "same"]
     uneven = [name for name, one in reliefs.items() if one.finding == "more"]
     if lost:
-        return Verdict(13, "not decided", lost, found)
+        return Verdict(13, "not decided", said + lost, found)
     if len(changed) == len(gains):
         word = "holds"
     elif changed and len(changed) + len(alike) == len(gains):

@@ -65,8 +65,8 @@ def conclude(spec: NuisanceSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
             for i, sigma in enumerate(spec.sigmas)
         )
     )
-    better = [s for s, one in zip(spec.sigmas, found, strict=True) if one.finding == "more"]
-    worse = [s for s, one in zip(spec.sigmas, found, strict=True) if one.finding == "less"]
+    better = [i for i, one in enumerate(found) if one.finding == "more"]
+    worse = [i for i, one in enumerate(found) if one.finding == "less"]
     said = "; ".join(
         f"σ = {sigma:g} EV: {one.mean:+.0f} points"
         for sigma, one in zip(spec.sigmas, found, strict=True)
@@ -80,7 +80,7 @@ def conclude(spec: NuisanceSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     elif better and len(better) == len(found):
         word = "holds"
     elif better:
-        word = f"holds only where light is spread by {min(better):g} EV or more"
+        word = f"holds only where light is spread by {_spreads(spec.sigmas, better)}"
     elif all(one.high < spec.relevant for one in found):
         word = "fails"
     else:
@@ -89,7 +89,7 @@ def conclude(spec: NuisanceSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     if word == "fails":
         because += f" At no spread is there a gain of {spec.relevant:g} points or more."
     if worse:
-        because += f" At a spread of {max(worse):g} EV or less the dataset's are better."
+        because += f" At a spread of {_spreads(spec.sigmas, worse)} the dataset's are better."
     if word == "not decided":
         because = lost or f"{because} {undecided(found)}"
     table = {
@@ -99,6 +99,22 @@ def conclude(spec: NuisanceSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     return Conclusion(
         (Verdict(6, word, because, found),), {"accuracy": table, "sigmas": list(spec.sigmas)}
     )
+
+
+def _spreads(sigmas: tuple[float, ...], chosen: list[int]) -> str:
+    """Some of the spreads in words; "or more" and "or less" only where all of that side are.
+
+    >>> _spreads((0.0, 1.0, 3.0), [1, 2]), _spreads((0.0, 1.0, 3.0), [0, 1])
+    ('1 EV or more', '1 EV or less')
+    >>> _spreads((0.0, 1.0, 3.0), [0]), _spreads((0.0, 1.0, 3.0), [0, 2])
+    ('0 EV', '0 and 3 EV')
+    """
+    count = len(sigmas)
+    if 0 not in chosen and chosen == list(range(chosen[0], count)):
+        return f"{sigmas[chosen[0]]:g} EV or more"
+    if len(chosen) > 1 and chosen == list(range(len(chosen))) and len(chosen) < count:
+        return f"{sigmas[chosen[-1]]:g} EV or less"
+    return " and ".join(f"{sigmas[i]:g}" for i in chosen) + " EV"
 
 
 EXPERIMENT = Experiment(

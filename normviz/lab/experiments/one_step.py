@@ -83,6 +83,7 @@ def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
             [one["falls"][0] - 50 for one in seeds],
             spec.relevant,
             "points",
+            between=(-50.0, 50.0),
         ),
     )
 
@@ -96,7 +97,7 @@ def conclude(spec: OneStepSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         f"downhill; at a rate of {spec.rate:g} the full loss falls in {shares('falls')} % of steps."
     )
     if "open" in (one_sample.finding, many.finding):
-        word, said = "not decided", f"{said} {undecided(found)}"
+        word, said = "not decided", f"{said} {undecided((one_sample, many))}"
     else:
         word = "holds" if (one_sample.finding, many.finding) == ("more", "same") else "fails"
         if whole.finding == "less":

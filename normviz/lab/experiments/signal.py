@@ -36,7 +36,10 @@ CONTRAST = 0.5
 CHANCE = 50.0
 
 _BLACK = 1e-3
-"""An image of less mean light has none that could be told from noise."""
+"""Less light could not be told from noise."""
+
+_ROUNDS = 60
+"""Far more than it takes for a mean to be known to a thousandth."""
 
 _TEXTURES = 3
 """How many kinds of surfaces there are of each sort."""
@@ -107,34 +110,51 @@ def photo_surfaces(source: LabelledSet, seed: int, train: int, test: int) -> Sur
 def any_surfaces(source: LabelledSet, seed: int, train: int, test: int) -> Surfaces:
     """Return at most so many images in all, whatever their class, as :func:`surfaces_of` does.
 
-    Raises :class:`ParameterError` where fewer than two of a part are left that are not black.
+    Left out is what cannot be brought to its light. Raises :class:`ParameterError` where fewer than
+    two are left for training, or for the test.
     """
     split = source.draw(seed, train, test)
     random = np.random.default_rng([seed, 9])
     parts: list[np.ndarray] = []
     for images, most in ((split.train, train), (split.test, test)):
         chosen = images[random.permutation(len(images))]
-        chosen = chosen[chosen.mean(axis=(1, 2, 3)) > _BLACK][:most]
+        chosen = chosen[_reaches(chosen)][:most]
         # As many at one albedo as at the other.
         parts.append(chosen[: len(chosen) // 2 * 2])
     if min(len(part) for part in parts) < 2:
         raise ParameterError(
-            "Too few images are left for this experiment: black ones cannot be shown at half "
-            "their light. It needs at least two that are not black for training and two for the "
-            "test."
+            "Too few images are left for this experiment: those that are black, or nearly all "
+            "black, cannot be brought to its light. It needs at least two others for training and "
+            "two for the test."
         )
     return surfaces_of(parts[0], parts[1], seed)
+
+
+def _reaches(images: np.ndarray) -> np.ndarray:
+    """Whether enough of each image is lit: its mean light must be reached below all white."""
+    return (images > _BLACK).mean(axis=(1, 2, 3)) > 1.25 * REFLECTANCE
 
 
 def surfaces_of(train: np.ndarray, test: np.ndarray, seed: int) -> Surfaces:
     """Return images brought to one mean light, at an albedo of 1 or ½."""
     random = np.random.default_rng([seed, 7])
-    parts = []
+    parts: list[np.ndarray] = []
     for images in (train, test):
-        # A highlight stays below white, so that the label is not written in what is clipped.
-        level = REFLECTANCE / images.mean(axis=(1, 2, 3), keepdims=True)
-        parts += _with_albedo(np.minimum(images * level, 1.0), random)
+        parts += _with_albedo(_levelled(images), random)
     return Surfaces(*parts)
+
+
+def _levelled(images: np.ndarray) -> np.ndarray:
+    """Return images times a number each, highlights cut at white, of mean light ``REFLECTANCE``.
+
+    What is above white is cut before the albedo, so that the label is not written in it; each
+    image's number then makes good what was cut.
+    """
+    level = np.ones((len(images), 1, 1, 1))
+    for _ in range(_ROUNDS):
+        means = np.minimum(images * level, 1.0).mean(axis=(1, 2, 3), keepdims=True)
+        level *= REFLECTANCE / means
+    return np.minimum(images * level, 1.0)
 
 
 def _with_albedo(
@@ -198,7 +218,13 @@ def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
     }
     whole, divided, subtracted, *varied = found = effects(
         *(
-            Asked(f"accuracy over chance, fixed light, {words}", values, spec.relevant, "points")
+            Asked(
+                f"accuracy over chance, fixed light, {words}",
+                values,
+                spec.relevant,
+                "points",
+                between=(-CHANCE, 100 - CHANCE),
+            )
             for words, values in asked.items()
         )
     )
@@ -252,8 +278,9 @@ EXPERIMENT = Experiment(
     work,
     conclude,
     GREY_PATCHES,
-    "A small network, briefly trained; the label is an albedo of 1 or ½ put on textures, a task "
-    "made for the question.",
-    on_others="Your images' own labels do not count here: each that is not black is brought to one "
-    "mean light, and half of them, drawn at random, are shown at half of it. Which, is the label.",
+    "A small network, briefly trained; the label is an albedo of 1 or ½ put on textures or "
+    "photos, a task made for the question.",
+    on_others="Your images' own labels do not count here: each is brought to one mean light (those "
+    "that are black, or nearly, are left out), and half of them, drawn at random, are shown at half "
+    "of it. Which, is the label.",
 )

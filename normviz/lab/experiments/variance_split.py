@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from normviz.lab.evidence import Asked, Verdict, effects, undecided
+from normviz.lab.evidence import Asked, Verdict, effects, undecided, unlearned
 from normviz.lab.experiment import Conclusion, Experiment, Record, Spec
 from normviz.lab.experiments.signal import made_surfaces
 from normviz.lab.exposure import exposed, spread
@@ -69,6 +69,8 @@ def work(spec: VarianceSplitSpec, seed: int, source: LabelledSet) -> Iterator[Re
             "share": split.share,
             "correlation": split.correlation,
             "gap": 100 * (right["img_z"] - right["ds_z"]),
+            "right": 100 * max(right.values()),
+            "chance": images.chance,
         }
         points.append(point)
         yield Record(seed, "point", point)
@@ -95,9 +97,21 @@ def _sets(
 
 
 def _related(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rank correlation: monotone is enough to predict."""
-    ranks = [one.argsort().argsort() for one in (x, y)]
+    """Spearman's rank correlation: monotone is enough to predict. What never varies has none.
+
+    >>> round(_related(np.array([1.0, 2.0, 3.0]), np.array([5.0, 7.0, 7.0])), 3)
+    0.866
+    """
+    ranks = [_ranks(one) for one in (x, y)]
+    if min(np.ptp(one) for one in ranks) == 0:
+        return 0.0
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
@@ -126,7 +140,18 @@ def conclude(spec: VarianceSplitSpec, seeds: list[Mapping[str, Any]]) -> Conclus
         f"each image's own mean and std gain over the dataset's (rank correlation "
         f"{predicts.mean:.2f}); the plain intra-class correlation with {plain.mean:.2f}."
     )
-    if predicts.finding == "more" and better.finding == "more":
+    # The first sets are of the images asked about; made surfaces alone tell nothing of them.
+    first = [
+        [point for point in one["points"] if point["set"] == one["points"][0]["set"]]
+        for one in seeds
+    ]
+    lost = unlearned(
+        max(float(np.mean([own[i]["right"] for own in first])) for i in range(len(first[0]))),
+        float(np.mean([own[0]["chance"] for own in first])),
+    )
+    if lost:
+        word, said = "not decided", lost
+    elif predicts.finding == "more" and better.finding == "more":
         word, said = "holds", f"{said} That tells less."
     elif predicts.finding == "more" and better.finding == "same":
         word, said = "fails", f"{said} On these sets the plainer number tells as much."
@@ -161,4 +186,6 @@ EXPERIMENT = Experiment(
     PHOTO_PATCHES,
     "A small network, briefly trained, on fifteen sets of two kinds of image: photos, and surfaces "
     "of little and of much signal. A correlation over fifteen points.",
+    on_others="Your images, in five spreads of light, are five of the fifteen sets; the others are "
+    "made surfaces.",
 )
