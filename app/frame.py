@@ -76,3 +76,13 @@ def say_unused(shared: Frame) -> None:
     """Say in the sidebar that a page has a light and numbers of its own."""
     with shared.last_place:
         st.caption("The light and “Fit on” do not act on this page.")
+
+
+def places(count: int) -> list[DeltaGenerator]:
+    """Containers one below the other, made before a fragment draws anything else.
+
+    For a fragment within a fragment, which needs one of its own: where the outer one is interrupted
+    by its next run, Streamlit drops what it has not sent yet, but not what the inner one has, and a
+    page that lacks the elements before that breaks. A container that was there before is safe.
+    """
+    return [st.container() for _ in range(count)]

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import charts, keys
 from app.cached import known, remembered
 from app.controls import menu, whole
-from app.frame import Frame, say_source, say_unused
+from app.frame import Frame, places, say_source, say_unused
 from app.labelled import has_labels, own_images
 from app.runs import EVERY, Run
 from app.sources import LABELLED, Collection, statistics_numbers
@@ -64,9 +65,12 @@ def _body(shared: Frame) -> None:
         )
         _draw(st.empty(), shown, None)
         return
+    controls, progress, result = places(3)
     head.markdown(f"#### {plain(Advice(brightness).headline)}")
-    advice = _race(loaded, own, brightness)
-    _draw(head, advice, loaded)
+    with controls:
+        advice = _race(loaded, own, brightness, progress)
+    with result:
+        _draw(head, advice, loaded)
 
 
 def _brightness(collection: Collection) -> Brightness:
@@ -81,8 +85,10 @@ def _brightness(collection: Collection) -> Brightness:
     return remembered(("brightness", numbers.key), lambda: brightness_of(rows))
 
 
-def _race(collection: Collection, own: OwnImages, brightness: Brightness) -> Advice:
-    """Draw what starts and cancels the race. Return the advice so far."""
+def _race(
+    collection: Collection, own: OwnImages, brightness: Brightness, progress: DeltaGenerator
+) -> Advice:
+    """Draw what starts and cancels the race, and how far it is. Return the advice so far."""
     spec = AdviceSpec()
     with st.container(horizontal=True, vertical_alignment="bottom", key="advice_run"):
         with st.container(width=160):
@@ -113,7 +119,8 @@ def _race(collection: Collection, own: OwnImages, brightness: Brightness) -> Adv
             )
     if running is not None and running.busy:
         total = len(spec.seeds) * len(spec.methods)
-        st.fragment(_progress, run_every=EVERY)(running, total)
+        with progress:
+            st.fragment(_progress, run_every=EVERY)(running, total)
     elif running is not None and running.failed:
         st.warning(plain(running.failed))
     found: Advice | None = known(key)

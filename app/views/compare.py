@@ -9,7 +9,7 @@ import streamlit as st
 from app import keys
 from app.cached import lit_statistics
 from app.controls import whole
-from app.frame import Frame, say_source
+from app.frame import Frame, places, say_source
 from app.selection import (
     LONGEST_OF_MANY,
     LONGEST_OF_ONE,
@@ -69,18 +69,20 @@ def _body(
         return
     measure_ahead(chosen)
     activations.measure_ahead(chosen)
-    st.markdown(f"#### {_headline(chosen)}")
-    if not columns:
-        return
-    with st.container(key="grid"):
-        if not grid.draw(chosen, "viewer"):
-            # The charts' library takes a browser half a second to start, pictures or not: they
-            # come first, and say when they are there.
+    views, numbers_in_full = places(2)
+    with views:
+        st.markdown(f"#### {_headline(chosen)}")
+        if not columns:
             return
-        histograms.section(chosen)
-    activations.section(chosen)
-    takeaway.section(chosen)
-    refine.section(chosen)
+        with st.container(key="grid"):
+            if not grid.draw(chosen, "viewer"):
+                # The charts' library takes a browser half a second to start, pictures or not: they
+                # come first, and say when they are there.
+                return
+            histograms.section(chosen)
+        activations.section(chosen)
+        takeaway.section(chosen)
+        refine.section(chosen, numbers_in_full)
 
 
 def _rows(collection: Collection) -> tuple[Row, ...]:

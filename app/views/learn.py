@@ -8,7 +8,7 @@ import streamlit as st
 
 from app import keys
 from app.controls import switch
-from app.frame import Frame, say_unused
+from app.frame import Frame, places, say_unused
 from app.lessons import CLAIMS_STEP, LESSONS, QUESTION, Lesson
 from app.text import plain
 from app.views import experiments, sights, style
@@ -87,6 +87,17 @@ def _body(shared: Frame, step: str) -> None:
         _claims()
         return
     lesson = next(one for one in LESSONS if one.key == step)
+    told, tried = places(2)
+    with told:
+        if not _told(lesson):
+            return
+    with tried:
+        for key in lesson.experiments:
+            experiments.draw(shared, EXPERIMENTS[key])
+
+
+def _told(lesson: Lesson) -> bool:
+    """Draw a step up to its experiments. Return whether its result is to be seen."""
     st.markdown(f"#### {plain(lesson.title)}")
     st.markdown(plain(lesson.text))
     LIVE[lesson.key]()
@@ -103,14 +114,13 @@ def _body(shared: Frame, step: str) -> None:
     shown = switch(keys.REVEALED, "Show the result without a guess")
     if guess is None and not shown:
         st.caption("Guess, then see what is found.")
-        return
+        return False
     _judged(lesson, None if guess is None else int(guess))
     own = [key for key in lesson.experiments if experiments.on_own_images(key)]
     st.markdown(plain(f"{'On the bundled images: ' if own else ''}{lesson.after}"))
     if lesson.key in sights.SIGHTS:
         sights.draw(lesson.key)
-    for key in lesson.experiments:
-        experiments.draw(shared, EXPERIMENTS[key])
+    return True
 
 
 def _judged(lesson: Lesson, guess: int | None) -> None:

@@ -281,6 +281,6 @@ EXPERIMENT = Experiment(
     "A small network, briefly trained; the label is an albedo of 1 or ½ put on textures or "
     "photos, a task made for the question.",
     on_others="Your images' own labels do not count here: each is brought to one mean light (those "
-    "that are black, or nearly, are left out), and half of them, drawn at random, are shown at half "
-    "of it. Which, is the label.",
+    "that are black, or nearly, are left out), and half of them, drawn at random, are shown at "
+    "half of it. Which, is the label.",
 )
