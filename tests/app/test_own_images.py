@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -26,7 +29,7 @@ def odd_sets():
 @pytest.mark.parametrize("name", odd_sets())
 @pytest.mark.parametrize("key", EXPERIMENTS)
 def test_an_odd_set_gets_a_verdict_a_figure_and_a_number_or_a_sentence(key, name):
-    """And noise of two classes, of which nothing can be learned, never a verdict for or against."""
+    """Two classes of ten images: noise, one channel alone, almost only black, and grey."""
     own = OwnImages.of([image_of(one) for one in odd_sets()[name]], ["a", "b"] * 10)
     try:
         found = result_of(EXPERIMENTS[key], tiny(key), own, workers=0).to_json()
@@ -34,7 +37,9 @@ def test_an_odd_set_gets_a_verdict_a_figure_and_a_number_or_a_sentence(key, name
         assert name == "grey" or "nearly all black" in str(error)
         return
     FIGURES[key](found["tables"], False)
+    json.dumps(found, allow_nan=False)
     for verdict in found["verdicts"]:
+        assert re.match("holds$|fails$|not decided$|holds only ", verdict["word"])
         claim = CLAIMS[verdict["claim"]]
         at = claim.effect if key == claim.experiment else 0
         assert effect_words(Effect.of(verdict["effects"][at]))

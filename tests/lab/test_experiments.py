@@ -149,16 +149,6 @@ def test_a_visitors_set_runs_where_it_may():
     assert photos.tables["accuracy"]["ds_z"][0][3][0] < 60
 
 
-@pytest.mark.parametrize("key", EXPERIMENTS)
-def test_the_smallest_set_of_a_visitor_runs_to_a_verdict(key):
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (20, 16, 16, 3), np.uint8)
-    own = OwnImages.of([image_of(one) for one in pixels], ["a", "b"] * 10)
-    result = result_of(EXPERIMENTS[key], tiny(key), own, workers=0)
-    assert all(words(verdict) for verdict in result.verdicts)
-    json.dumps(result.to_json(), allow_nan=False)
-
-
 def test_the_mean_image_of_a_visitors_images_varies_where_they_are_aligned():
     """Frames around what differs from image to image stand still; the same images rolled do not."""
     random = np.random.default_rng(0)
