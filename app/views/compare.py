@@ -67,9 +67,9 @@ def _body(
     if not rows:
         st.info(NONE_READABLE)
         return
+    views, numbers_in_full = places(2)
     measure_ahead(chosen)
     activations.measure_ahead(chosen)
-    views, numbers_in_full = places(2)
     with views:
         st.markdown(f"#### {_headline(chosen)}")
         if not columns:

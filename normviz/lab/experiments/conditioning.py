@@ -209,7 +209,9 @@ def conclude(spec: ConditioningSpec, seeds: list[Mapping[str, Any]]) -> Conclusi
     if image.finding in ("more", "same"):
         word = "fails"
         still = (
-            f"{10**image.mean:.1f} times smaller still" if image.finding == "more" else "the same"
+            f"{10**image.mean:.1f} times smaller still"
+            if image.finding == "more"
+            else "much the same"
         )
         because = (
             "It does not follow: with each image's own mean and std the condition number is "

@@ -240,13 +240,12 @@ def conclude(spec: SignalSpec, seeds: list[Mapping[str, Any]]) -> Conclusion:
         word = "holds"
     elif divided.finding in gone:
         word = "holds only when the std is divided by as well"
-        said += " Subtraction leaves the contrast, which tells the albedo"
-        said += "".join(
-            f" where all surfaces have the same; on patches of photos {CHANCE + one.mean:.0f} % "
-            "are left"
-            for one in varied
-        )
-        said += "." if varied else " as far as images are alike in it."
+        said += " Subtraction leaves the contrast, which tells the albedo "
+        if varied:
+            left = CHANCE + varied[0].mean
+            said += f"where all surfaces have the same; on patches of photos {left:.0f} % are left."
+        else:
+            said += "as far as images are alike in it."
     else:
         word = "fails"
     table = {
