@@ -76,8 +76,14 @@ def context(chromium) -> Iterator[object]:
     shared.close()
 
 
+@pytest.fixture(scope="session")
+def tabs() -> list:
+    """Tabs that no test has open: a new one costs a browser as much as drawing the app in it."""
+    return []
+
+
 @pytest.fixture
-def open_page(context, app_url):
+def open_page(context, app_url, tabs):
     """A function that opens an address of the app and waits until everything is drawn."""
     pages = []
     errors: list[str] = []
@@ -88,21 +94,30 @@ def open_page(context, app_url):
         if message.type == "error" and not probed:
             errors.append(message.text)
 
+    def failed(error) -> None:
+        errors.append(str(error))
+
     def opened(path: str = "/", width: int = 1280, height: int = 2400, dark: bool = False):
-        page = context.new_page()
+        page = tabs.pop() if tabs else context.new_page()
         pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme="dark" if dark else "light")
         page.set_default_timeout(60_000)
         page.on("console", said)
-        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("pageerror", failed)
         page.goto(app_url + path)
         drawn(page)
         return page
 
     yield opened
     for page in pages:
-        page.close()
+        if page.is_closed():
+            continue
+        # Ends what ran for it in the app, as closing it does.
+        page.goto("about:blank")
+        page.remove_listener("console", said)
+        page.remove_listener("pageerror", failed)
+        tabs.append(page)
     assert errors == []
 
 

@@ -150,6 +150,7 @@ def test_the_code_shown_is_the_packages(open_page, target):
     page = open_page(address("grey_world", code_target=TARGETS[target]))
     page.get_by_text("Code: grey world").click()
     page.locator("[data-testid=stCode] code").first.wait_for()
+    settled(page)
     if target != "numpy":
         page.get_by_role("combobox", name="In", exact=False).last.click()
         page.get_by_role("option", name=TARGETS[target], exact=True).click()
