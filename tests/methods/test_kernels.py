@@ -54,10 +54,14 @@ def test_one_call_in_float32_is_taken_only_where_it_does_as_well():
         kernels.affine(photo, np.array([1 / 255]), np.zeros(1)),
         kernels.affine(photo, np.array([1 / 255]), np.zeros(1), ends=(0.0, 255.0)),
     )
-    # In float32, 2/255 · 255 − 1 is 1.0000001.
-    assert kernels._converted(photo, [2 / 255], [-1.0], None) is None
-    done = kernels.affine(photo, np.array([2 / 255]), np.array([-1.0]))
-    assert done.min() == -1 and done.max() == 1
+    # In float32, 2/255 · 255 − 1 is 1.0000001, which is cut off.
+    assert kernels.normalized(photo, -1, 1).max() > 1
+    done = kernels._converted(photo, [2 / 255], [-1.0], None)
+    assert done is not None and done.min() == -1 and done.max() == 1
+    np.testing.assert_array_equal(
+        done, kernels.affine(photo, np.array([2 / 255]), np.array([-1.0]))
+    )
+    assert np.abs(done - (photo * (2 / 255) - 1)).max() <= 1.5e-7
     # Few levels of contrast far from black: the bias is rounded by more than shows of them.
     close = np.where(photo % 2, np.uint8(250), np.uint8(253))
     assert kernels._converted(close, [0.5], [-125.25], None) is None
