@@ -3,8 +3,8 @@
     python benchmarks/methods.py [--rounds 30] [--only KEY ...]
 
 Runs in the peers' environment of benchmarks/standardize.py, one thread each: every round times
-each candidate once (the mean of three calls), in an order shuffled anew, and ratios are taken
-within a round. A peer is the library's own call for the method, or the shortest program of its
+each candidate once (the mean of as many calls as fill 5 ms, at least three), in an order shuffled
+anew, and ratios are taken within a round. A peer is the library's own call for the method, or the shortest program of its
 calls where there is no single one; its result is checked to be the same up to the tolerance stated
 beside it. Writes benchmarks/results/methods.json and prints a table.
 """
@@ -17,6 +17,7 @@ import os
 import random
 import subprocess
 import time
+import timeit
 from collections.abc import Callable
 
 from standardize import (
@@ -37,7 +38,7 @@ PEER_NAMES = (
     "torchvision",
     "scikit-image",
 )
-CALLS = 3
+LEAST_CALLS, LEAST_SECONDS = 3, 5e-3
 
 
 def main() -> None:
@@ -107,15 +108,16 @@ def measure(rounds: int, only: list[str]) -> dict:
 
 def timed(candidates: dict[str, Callable], rounds: int) -> dict:
     times: dict[str, list[float]] = {name: [] for name in candidates}
+    calls = {name: max(LEAST_CALLS, calls_to_fill(run)) for name, run in candidates.items()}
     order = list(candidates)
     shuffle = random.Random(0)
     for _ in range(rounds):
         shuffle.shuffle(order)
         for name in order:
             start = time.perf_counter()
-            for _ in range(CALLS):
+            for _ in range(calls[name]):
                 candidates[name]()
-            times[name].append((time.perf_counter() - start) / CALLS)
+            times[name].append((time.perf_counter() - start) / calls[name])
     return {
         name: {
             "ms": spread([1e3 * took for took in taken]),
@@ -123,6 +125,11 @@ def timed(candidates: dict[str, Callable], rounds: int) -> dict:
         }
         for name, taken in times.items()
     }
+
+
+def calls_to_fill(run: Callable) -> int:
+    number, taken = timeit.Timer(run).autorange()
+    return round(number * LEAST_SECONDS / taken)
 
 
 def peers(key: str, fitted, pixels, photos) -> dict[str, tuple[Callable, float]]:

@@ -213,11 +213,15 @@ def normalize(image):
 
 def _minkowski(values: np.ndarray, p: float, weights: np.ndarray | None = None) -> np.ndarray:
     """(mean of vᵖ)^(1/p) of each channel (last axis), scaled by the largest so that nothing
-    underflows; ``weights`` are those of rows."""
+    underflows; ``weights`` are those of rows. The values become their shares of the largest."""
     # Down the first axis, then the rest: many values at once.
     top = values.max(axis=0).reshape(-1, values.shape[-1]).max(axis=0)
     seen = top > 4 * np.finfo(top.dtype).tiny
-    shares = values * np.divide(1, top, out=np.zeros_like(top), where=seen)
+    scale = np.divide(1, top, out=np.zeros_like(top), where=seen)
+    # A factor a value of a row: ten times as fast as NumPy's multiplication by three numbers.
+    rows = values.reshape(len(values), -1)
+    rows *= np.tile(scale, rows.shape[1] // len(scale))
+    shares = rows.reshape(values.shape)
     # OpenCV's power is float32's equal and ten times as fast; float64 is the definition's.
     if shares.dtype == np.float32:
         powers = np.asarray(cv2.pow(shares, p)).reshape(shares.shape)
@@ -393,12 +397,14 @@ class GreyEdge(Method):
         return affine(pixels, _ratio(light.mean(), light) / 255, np.zeros_like(light))
 
     def _light(self, u: np.ndarray) -> np.ndarray:
-        smooth = cv2.GaussianBlur(u, (0, 0), self.sigma, borderType=cv2.BORDER_REFLECT_101)
+        """The light's colour by ``u``, in whose memory the steps are taken."""
+        smooth = cv2.GaussianBlur(u, (0, 0), self.sigma, u, borderType=cv2.BORDER_REFLECT_101)
 
         def slope(x: np.ndarray, across: int, down: int) -> np.ndarray:
             return cv2.Sobel(x, -1, across, down, ksize=1, borderType=cv2.BORDER_REFLECT_101)
 
         if self.order == 1:
+            # Not cv2.magnitude, whose last bit depends on where in memory a value lies.
             square, down = slope(smooth, 1, 0), slope(smooth, 0, 1)
             square *= square
             down *= down
@@ -406,10 +412,10 @@ class GreyEdge(Method):
         else:
             mixed = slope(slope(smooth, 1, 0), 0, 1) / 4
             square = slope(smooth, 2, 0) ** 2 + 4 * mixed**2 + slope(smooth, 0, 2) ** 2
-        size = np.sqrt(square, out=square).reshape(u.shape)
+        size = np.sqrt(square, out=square)
         # Differences this small are rounding: a flat channel has no edges.
-        size[size < 1e-12] = 0
-        return _minkowski(size, self.p)
+        cv2.threshold(size, 1e-12, 0, cv2.THRESH_TOZERO, size)
+        return _minkowski(size.reshape(u.shape), self.p)
 
     def snippet(self, target: str, constants: Mapping[str, np.ndarray]) -> str | None:
         if target != "numpy":
