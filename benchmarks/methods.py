@@ -4,9 +4,9 @@
 
 Runs in the peers' environment of benchmarks/standardize.py, one thread each: every round times
 each candidate once (the mean of as many calls as fill 5 ms, at least three), in an order shuffled
-anew, and ratios are taken within a round. A peer is the library's own call for the method, or the shortest program of its
-calls where there is no single one; its result is checked to be the same up to the tolerance stated
-beside it. Writes benchmarks/results/methods.json and prints a table.
+anew, and ratios are taken within a round. A peer is the library's own call for the method, or the
+shortest program of its calls where there is no single one; its result is checked to be the same up
+to the tolerance stated beside it. Writes benchmarks/results/methods.json and prints a table.
 """
 
 from __future__ import annotations
