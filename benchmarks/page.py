@@ -5,9 +5,11 @@
 Starts the app, drives it in the system's Chromium, and records medians and spread in
 benchmarks/results/page.json. A change is one step of the exposure slider by a real key press, each
 to a value that was not shown before; it takes from the key event to the moment when the viewer has
-drawn every panel and all charts have been redrawn. Opening takes from the navigation's start, in
-new tabs of a browser that has opened the page before. Bytes are those received over the websocket
-and HTTP.
+drawn every panel and all charts have been redrawn. Opening takes from the navigation's start, in a
+browser that has opened the page before: in a new tab, and in the tab that had it open. Beside it
+stands the same of a page that has four photos and three charts and nothing else
+(benchmarks/bare_page.py), in turns, and the ratio to it. Bytes are those received over the
+websocket and HTTP.
 
 No debugger is attached while a time is taken: with one, V8 keeps the place of every statement of
 the charts' library, and opening takes half a second longer. A content script watches instead and
@@ -77,6 +79,11 @@ const hook = () => {
   }
 };
 const look = () => {
+  // The bare page has no viewer that says when it has drawn.
+  const photos = [...document.querySelectorAll('[data-testid=stImage] img')];
+  if (!pictures && photos.length && photos.every((photo) => photo.complete)) {
+    pictures = performance.now();
+  }
   const all = [...document.querySelectorAll('.js-plotly-plot')];
   const whole = all.filter((c) => c.querySelector('.xtick') && c.querySelector('.trace'));
   if (!pictures || whole.length < 3) {
@@ -92,9 +99,9 @@ look();
 
 
 @contextlib.contextmanager
-def app(port: int) -> Iterator[str]:
-    """Run the app and yield its address."""
-    command = [sys.executable, "-m", "streamlit", "run", "app/main.py"]
+def app(port: int, script: str = "app/main.py") -> Iterator[str]:
+    """Run the app, or another one, and yield its address."""
+    command = [sys.executable, "-m", "streamlit", "run", script]
     command += ["--server.port", str(port), "--server.headless", "true"]
     server = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -164,6 +171,12 @@ class Chromium:
     def close(self, tab: dict) -> None:
         urllib.request.urlopen(f"{self.control}/json/close/{tab['id']}").close()
 
+    def go(self, tab: dict, url: str) -> None:
+        """Have a tab open another address."""
+        with connect(tab["webSocketDebuggerUrl"]) as session:
+            session.send(json.dumps({"id": 0, "method": "Page.navigate", "params": {"url": url}}))
+            session.recv(timeout=20)
+
     def press(self, tab: dict, key: str, code: int) -> None:
         """Press a key as a keyboard does; no domain that slows scripts down is switched on."""
         with connect(tab["webSocketDebuggerUrl"]) as session:
@@ -188,15 +201,34 @@ def prepared(browser: Chromium, url: str) -> Iterator[Page]:
         remote.close()
 
 
-def opening(browser: Chromium, reports: queue.Queue[dict], url: str, rounds: int) -> dict:
-    found = []
+def opening(
+    browser: Chromium, reports: queue.Queue[dict], url: str, bare: str, rounds: int
+) -> dict:
+    """Open the app and the bare page in turns, each in a new tab and once more in the same."""
+    found: dict[str, list[dict]] = {}
     # The first two fill the caches of files and of compiled scripts.
     for _ in range(rounds + 2):
-        tab = browser.open(url)
-        found.append(reports.get(timeout=60))
-        time.sleep(1)
-        browser.close(tab)
-    return summarized(found[2:])
+        for name, address in (("app", url), ("bare", bare)):
+            tab = browser.open(address)
+            times = [reports.get(timeout=60)]
+            time.sleep(1)
+            browser.go(tab, "about:blank")
+            time.sleep(1)
+            browser.go(tab, address)
+            times.append(reports.get(timeout=60))
+            time.sleep(1)
+            browser.close(tab)
+            for where, one in zip(("in a new tab", "in the same tab"), times, strict=True):
+                found.setdefault(f"{name} {where}", []).append(one)
+    found = {name: times[2:] for name, times in found.items()}
+    record: dict = {name: summarized(times) for name, times in found.items()}
+    for where in ("in a new tab", "in the same tab"):
+        pairs = list(zip(found[f"app {where}"], found[f"bare {where}"], strict=True))
+        record[f"app / bare {where}"] = {
+            what: summary([own[what] / other[what] for own, other in pairs], 2)
+            for what in ("pictures", "everything")
+        }
+    return record
 
 
 def changes(
@@ -250,11 +282,11 @@ def summarized(found: list[dict]) -> dict:
     return {f"{what}_ms": summary([times[what] for times in found]) for what in found[0]}
 
 
-def summary(values: list[float]) -> dict:
+def summary(values: list[float], digits: int = 1) -> dict:
     return {
-        "median": round(statistics.median(values), 1),
-        "min": round(min(values), 1),
-        "max": round(max(values), 1),
+        "median": round(statistics.median(values), digits),
+        "min": round(min(values), digits),
+        "max": round(max(values), digits),
         "n": len(values),
     }
 
@@ -278,11 +310,12 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         app(asked.port) as url,
+        app(asked.port + 1, "benchmarks/bare_page.py") as bare,
         collector() as (port, reports),
     ):
         browser = Chromium(Path(folder), port)
         try:
-            record["open_warm"] = opening(browser, reports, url, 9)
+            record["open_warm"] = opening(browser, reports, url, bare, 9)
             record["four_bundled_photos"] = changes(browser, reports, url, asked.rounds)
             photo = Path(folder) / "photo_12mp.jpg"
             Image.fromarray(photo_of_12_megapixels()).save(photo, quality=90)
