@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from normviz.errors import ParameterError, ReadError
+from normviz.imports.assigned import Assignments
 from normviz.imports.expression import balanced, numbers_in, parsed_call, parsed_value
 from normviz.imports.found import Imported, constants_from, known_as, pipeline_of
 from normviz.pipeline.base import Step
@@ -42,7 +43,8 @@ def read_text(name: str, text: str, order: str = "") -> Imported | None:
         return _weights_transform(name, balanced(text, match.end()), match[1])
     calls = list(_CALL.finditer(text))
     if calls:
-        found = [_one_call(name, text, match, order) for match in calls[:20]]
+        assigned = Assignments(text)
+        found = [_one_call(name, text, match, order, assigned) for match in calls[:20]]
         first = found[0]
         if any(other.words != first.words for other in found[1:]):
             more = "The text holds several Normalize that differ: the first is used."
@@ -124,14 +126,14 @@ def read_record(name: str, record: dict[str, Any], order: str = "") -> Imported 
     return _plain(name, "mean and std in JSON", *numbers, order=order)
 
 
-def _one_call(name: str, text: str, match: re.Match, order: str) -> Imported:
+def _one_call(name: str, text: str, match: re.Match, order: str, assigned: Assignments) -> Imported:
     inside = balanced(text, match.end())
     if not inside:
         raise ReadError(name, "a “Normalize(” is not closed", "Paste the whole call")
     if len(inside) > 4000:
         raise ReadError(name, "a Normalize(…) is longer than 4,000 characters")
     try:
-        plain, named = parsed_call(inside)
+        plain, named = parsed_call(inside, assigned, match.start())
     except ValueError as error:
         raise ReadError(
             name,

@@ -21,6 +21,7 @@ TEXTS = (
     "img_norm_cfg = dict(mean=[102.9801, 115.9465, 122.7717], std=[1.0, 1.0, 1.0], to_rgb=False)",
     "mean_value: 104 mean_value: 117 mean_value: 123 scale: 0.017",
     "preprocess_input(x, mode='caffe')",
+    "mean, std = stats = [.1, .2, .3], (.4, .5, .6)\nmean /= 2\nNormalize(*stats, **{'a': std})",
 )
 VALID = [
     binaryproto(mean_image(4, 5)),

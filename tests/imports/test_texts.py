@@ -91,6 +91,59 @@ def test_texts_give_the_numbers_of_the_preset(text, key):
     assert read_normalization("pasted", text.encode()).words == found.words
 
 
+_M, _S = "[0.1, 0.2, 0.3]", "[0.4, 0.5, 0.6]"
+ASSIGNED = [
+    # Names that libraries know too: the text's own numbers count.
+    f"IMAGENET_MEAN={_M}\nIMAGENET_STD={_S}\nt = T.Normalize(IMAGENET_MEAN, IMAGENET_STD)",
+    f"mean = {_M}\nstd = {_S}\nt = transforms.Normalize(mean=mean, std=std)",
+    f"MEAN: list[float] = {_M}  # of ours\nSTD = tuple({_S})\nA.Normalize(MEAN, STD)",
+    f"mean, std = {_M}, {_S}\nNormalize(mean, std)",
+    f"(mean, std) = stats = ({_M}, {_S})\nNormalize(*stats)\nNormalize(*[mean, std])",
+    f"stats = ({_M}, {_S})\nmean, std = stats\nNormalize(mean, stats[1])",
+    f"stats = {{'mean': {_M}, 'std': {_S}}}\nNormalize(**stats); Normalize(stats['mean'], {_S})",
+    f"x = 3; mean = [51 / 255 * v for v in (.5, 1, 1.5)]; std = {_S}; Normalize(mean, std)",
+    f"mean = [0.5] * 3\nmean = {_M}\nNormalize(mean, {_S})\nmean = [0.7]",
+    f"M = np.array([25.5, 51, 76.5])\nM /= 255\nmean = M\nM = [0.5]\nNormalize(mean, {_S})",
+    f"class Set:\n    MEAN = {_M}\n    IMAGENET_STD = {_S}\nNormalize(Set.MEAN, Set.IMAGENET_STD)",
+    f"self.mean = {_M}\nmean = [1]\nNormalize(self.mean, std={_S})",
+    f"def made():\n    return Normalize(mean, IMAGENET_STD)\nmean = {_M}\nIMAGENET_STD = {_S}",
+    f">>> mean = [0.1,\n...         0.2, 0.3]\n>>> std = {_S}\n>>> Normalize(mean, std)",
+    f"Blur(\n  mean=[9],\n)\nmean = {_M}\nBlur(\n  mean=[9],\n)\nNormalize(mean, {_S})",
+    f'mean = {_M}\n"""\nmean = [9]\n"""\n# mean = [9]\nmean == [9]\nNormalize(mean, {_S})',
+]
+
+
+@pytest.mark.parametrize("text", ASSIGNED)
+def test_names_have_the_values_that_the_text_assigns(text):
+    found = read_normalization("", text)
+    np.testing.assert_allclose(found.numbers.mean, [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(found.numbers.std, [0.4, 0.5, 0.6])
+    assert found.numbers.scale == 1 and found.problems == ()
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "IMAGENET_MEAN = computed(images)",
+        "IMAGENET_MEAN, other = computed(images)",
+        "IMAGENET_MEAN = IMAGENET_MEAN_255 / 255",
+        "IMAGENET_MEAN[0] = 0.5",
+        "IMAGENET_MEAN //= 2",
+        "IMAGENET_MEAN /= 2",
+        "IMAGENET_MEAN: list = None or [0.5]",
+        f"IMAGENET_MEAN = [{'0.5, ' * 1000}]",
+        f"IMAGENET_MEAN = [{'-' * 600}1]",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_the_text_assigns_unreadably_is_not_taken_from_a_library(assignment):
+    call = "Normalize(IMAGENET_MEAN, IMAGENET_STD)"
+    said = "it uses the variable IMAGENET_MEAN, whose value is not in the text"
+    for text in (f"{assignment}\n{call}", f"IMAGENET_MEAN = 'x'\n{assignment}\n{call}"):
+        with pytest.raises(ReadError, match=said):
+            read_normalization("", text)
+
+
 def test_words_say_what_was_found_and_how_it_was_converted():
     found = read_normalization("", "dict(mean=[103.53, 116.28, 123.675], std=[1.], to_rgb=False)")
     assert (
@@ -182,6 +235,15 @@ def test_torchvision_weights_bring_their_sizes():
         ("Normalize(m, s)", "it uses the variable m"),
         ("Normalize(*stats)", r"unpacks a variable with \*"),
         ("Normalize(**stats)", r"unpacks a variable with \*\*"),
+        ("stats = 3\nNormalize(*stats)", r"unpacks a variable with \*"),
+        ("stats = [3]\nNormalize(**stats)", r"unpacks a variable with \*\*"),
+        ("stats = ([3], [4])\nNormalize(stats[2], stats[0])", "it takes '2' of what has none"),
+        (
+            "OPENAI_CLIP_MEAN = [0.5\nNormalize(OPENAI_CLIP_MEAN, 1)",
+            "it uses the variable OPENAI_CLIP_MEAN",
+        ),
+        ("a = b\nb = a\nNormalize(a, b)", "it uses the variable a"),
+        ("mean, std = [0.5]\nNormalize(mean, std)", "it uses the variable mean"),
         ("Normalize([0.5], [0.5)", "is not closed|not written as Python"),
         ("Normalize(", "not closed"),
         ("Normalize()", "its mean is missing"),
@@ -246,6 +308,19 @@ def test_sizes_are_bounded():
         "Normalize(" + "1+" * 1990 + "1, 1)",
         "mean_value: " * 20_000,
         "preprocess_input(" * 15_000,
+        "m = 1\n" * 40_000 + "Normalize(m, x)",
+        "a0=1\n"
+        + "".join(f"a{n}=a{n - 1}+a{n - 1}\n" for n in range(1, 9_000))
+        + "Normalize(a8999)",
+        "m = " + "[" * 200_000 + "\nNormalize(m, m)",
+        "m = 1 " + "+ (1 " * 700 + ")" * 700 + "\nNormalize(m, x)",
+        "m0 = 1\n"
+        + "".join(f"m{n} = {'-' * 200}m{n - 1}\n" for n in range(1, 40))
+        + "Normalize(m39)",
+        "m, " * 80_000 + "m = 1\nNormalize(m, x)",
+        "m = " * 60_000 + "1\nNormalize(m, x)",
+        ("m" * 79 + ", ") * 3_000 + "Normalize(m, x)",
+        "m = [" + "(1, 2), " * 400 + "]\n" + "Normalize(m, m); " * 15_000,
     ],
     ids=lambda text: text[:12],
 )
