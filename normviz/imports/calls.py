@@ -20,8 +20,9 @@ _PRESET = re.compile(r"(?<![\w.])(Image|Video)Classification\s*(?=\()")
 _ASSIGNED = r"(?i)\b\w{{0,40}}?(?:{})(?:_\w{{1,10}})?[\"']?\s{{0,40}}[=:]\s*"
 _MEAN = re.compile(_ASSIGNED.format("means?"))
 _STD = re.compile(_ASSIGNED.format("std|stds|stdev|stddev"))
-_MEAN_VALUE = re.compile(r"\bmean_value\s{0,40}:\s{0,40}([\d.]{1,20})")
-_CAFFE_SCALE = re.compile(r"\bscale\s{0,40}:\s{0,40}([\d.]{1,20})")
+_NUMBER = r"[-+\d.eE]{1,24}"
+_MEAN_VALUE = re.compile(rf"\bmean_value\s{{0,40}}:\s{{0,40}}(\[[^\]]{{0,400}}\]|{_NUMBER})")
+_CAFFE_SCALE = re.compile(rf"\bscale\s{{0,40}}:\s{{0,40}}({_NUMBER})")
 _TO_RGB = re.compile(r"(?:bgr_to_rgb|to_rgb)\s*[=:]\s*(True|False|true|false)")
 _BY_MODE = {
     "image": "image_standardize",
@@ -242,9 +243,12 @@ def _config(name: str, text: str, order: str) -> Imported | None:
 
 
 def _prototxt(name: str, text: str, order: str) -> Imported | None:
-    """``transform_param { mean_value: 104 … scale: 0.017 }`` of Caffe: y = (x − mean) · scale."""
-    values = _MEAN_VALUE.findall(text)
-    if not values:
+    """``transform_param { mean_value: 104 … scale: 0.017 }`` of Caffe: y = (x − mean) · scale.
+
+    Protocol buffers write a repeated field as ``mean_value: [104, 117, 123]`` too.
+    """
+    values = re.split(r"[\[\],\s]+", " ".join(_MEAN_VALUE.findall(text)).strip(" []"))
+    if values == [""]:
         return None
     if len(values) % 3 == 0:
         # The same three stand there once for training and once for testing.

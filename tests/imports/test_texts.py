@@ -68,6 +68,7 @@ SAME = {
     ],
     "googlenet": [
         ("mean_value: 104\nmean_value: 117\nmean_value: 123\ncrop_size: 224"),
+        "transform_param { mean_value: [104, 117, 123] }",
     ],
     "vgg": [
         "caffe",
@@ -193,6 +194,24 @@ def test_max_pixel_value_is_kept():
     np.testing.assert_allclose(odd.numbers.fraction_mean, 0.25)  # 63.75 on 0–255
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "mean_value: [103.94,116.78,123.68]",
+        "mean_value:\n[ 103.94, 116.78,\n 1.2368e2 ]",
+        "mean_value: 103.94 mean_value: 116.78 mean_value: 123.68",
+    ],
+)
+@pytest.mark.parametrize("scale", ["scale: 0.017", "scale: 1.7e-2"])
+def test_caffes_mean_values_are_read_as_a_list_and_one_by_one(values, scale):
+    found = read_normalization("", f"transform_param {{ {scale} {values} mirror: false }}")
+    assert found.numbers.order == "BGR" and found.numbers.scale == 255
+    fed = (PHOTO[..., ::-1] - np.array([103.94, 116.78, 123.68])) * 0.017
+    np.testing.assert_allclose(found.pipeline.fit()(nv.image_of(PHOTO)), fed, rtol=1e-5, atol=1e-6)
+    both = f"layer {{ {scale} {values} }} layer {{ {scale} {values} }}"
+    assert read_normalization("", both).numbers == found.numbers
+
+
 def test_the_order_can_be_given():
     text = "Normalize((0.408, 0.447, 0.470), (0.289, 0.274, 0.278))"
     found = read_normalization("", text, order="BGR")
@@ -267,6 +286,9 @@ def test_torchvision_weights_bring_their_sizes():
         ("mean = [0.5, std = 3", "cannot be read"),
         ("mean_value: 104\nmean_value: 1.2.3", "no number above 0|2 mean"),
         ("mean_value: 104\nscale: 0", "no number above 0"),
+        ("mean_value: [104, b, 1]", "no number above 0"),
+        ("mean_value: []", "its mean is "),
+        ("mean_value: [104, 117, 123, 124]", "4 mean"),
         ("A.Normalize(normalization='min_max')", "Use the method “min_max” instead"),
         ("A.Normalize(max_pixel_value=0)", "one number above 0"),
         ("{", "not JSON"),
@@ -307,6 +329,8 @@ def test_sizes_are_bounded():
         "Normalize(" + "-" * 3900 + "1, 1)",
         "Normalize(" + "1+" * 1990 + "1, 1)",
         "mean_value: " * 20_000,
+        "mean_value: [" * 20_000,
+        "mean_value: [1, 2]" * 14_000,
         "preprocess_input(" * 15_000,
         "m = 1\n" * 40_000 + "Normalize(m, x)",
         "a0=1\n"
