@@ -8,7 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from normviz.errors import ReadError
-from normviz.imports.found import Imported, MeanImage
+from normviz.imports.found import Imported, MeanImage, pipeline_of
+from normviz.methods.dataset import DatasetMeanImage
+from normviz.pipeline.base import Step
+from normviz.pipeline.geometry import Resize
+from normviz.pipeline.method import Normalize
+from normviz.pipeline.pipeline import Pipeline
+from normviz.pipeline.values import ChannelOrder, ToRGB
+from normviz.presets import ChannelConstants
 from normviz.read.limits import Limits
 from normviz.read.numpy_file import read_npy
 from normviz.read.source import Source
@@ -136,7 +143,12 @@ def _mean_image(name: str, kind: str, values: np.ndarray, order: str, said: str)
         f"Here it is {'RGB' if channels == 3 else order} on 0–1: {here} on average."
     )
     if height * width > 1:
-        words += " It meets an image of another size as “Mean image” says: resized, or cut out."
+        words += (
+            " It meets an image of another size as “Mean image” says: resized, or cut out. As a "
+            f"pipeline both sides become {_size(height, width)}, as Caffe's convert_imageset "
+            f"makes them; then{' RGB turns to BGR and' * (order == 'BGR')} the mean image is "
+            "subtracted. A crop after that, such as CaffeNet's 227, is not in the file."
+        )
     problems = []
     if scale == 1 and high == 0:
         problems.append("It is black everywhere: nothing is subtracted.")
@@ -150,7 +162,25 @@ def _mean_image(name: str, kind: str, values: np.ndarray, order: str, said: str)
             "Taken as RGB its blue is stronger than its red, which is rare for photos: it may be "
             "BGR."
         )
-    return Imported(kind, found, words, tuple(problems))
+    return Imported(kind, found, words, tuple(problems), _pipeline(name, found, values))
+
+
+def _pipeline(name: str, found: MeanImage, values: np.ndarray) -> Pipeline | None:
+    """Caffe's steps before the crop; to be fitted with ``found``, unless it is one colour."""
+    if values.shape[:2] == (1, 1):
+        mean, std = tuple(values[0, 0].tolist()), (1.0,) * found.channels
+        return pipeline_of(name, ChannelConstants(mean, std, found.scale, found.order))
+    width = found.width if found.width != found.height else 0
+    steps: list[Step] = [Resize(found.height, "both", library="opencv", width=width)]
+    if found.channels == 3:
+        steps.insert(0, ToRGB())
+    if found.order == "BGR":
+        steps.append(ChannelOrder())
+    return Pipeline((*steps, Normalize(DatasetMeanImage(scale=int(found.scale)))))
+
+
+def _size(height: int, width: int) -> str:
+    return f"{height} px" if height == width else f"{height}×{width} px"
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:

@@ -1,7 +1,8 @@
 """A pipeline as code that runs elsewhere: NumPy with Pillow and OpenCV, or torchvision v2.
 
 Every text defines ``preprocess(image)`` for 8-bit pixels: arrays ``(H, W, C)`` for NumPy, tensors
-``(C, H, W)`` for torchvision; the result is float32.
+``(C, H, W)`` for torchvision; the result is float32. A mean image and the like are read from
+``pipeline.json``, which ``FittedPipeline.to_json`` writes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def written(
         own = step.code(target, kind, fitted)
         if own is None and fitted is not None and not above and kind.dtype == np.uint8:
             # Not one gain and bias: the method's own function, which takes 8-bit pixels.
-            above = _function(target, fitted)
+            above = _function(target, fitted, number - 1)
             if above:
                 own = ["x = normalize(x)" if target == "numpy" else "normalize"]
         if own is None:
@@ -64,12 +65,18 @@ def written(
     return _with_imports(above, text)
 
 
-def _function(target: str, fitted: Fitted) -> str:
-    """The method's own code, "" where it has none or would need a file beside it."""
+def _function(target: str, fitted: Fitted, at: int) -> str:
+    """The method's own code, which reads what is fitted at ``at``; "" where it has none."""
     if target not in fitted.code_targets():
         return ""
     text = fitted.code(target)
-    return "" if "fitted.json" in text else text
+    for alone, here in (
+        ('("Fitted constants (JSON)")', '("Steps and fitted numbers (JSON)")'),
+        ('open("fitted.json")', 'open("pipeline.json")'),
+        ('json.load(file)["constants"]', f'json.load(file)["fitted"][{at}]["constants"]'),
+    ):
+        text = text.replace(alone, here)
+    return text
 
 
 def _with_imports(above: str, text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from normviz.methods.base import Source
-from normviz.methods.dataset import DatasetZScore
+from normviz.methods.dataset import DatasetMeanImage, DatasetZScore
 from normviz.pipeline.base import Step
 from normviz.pipeline.geometry import CentreCrop, Resize
 from normviz.pipeline.method import Normalize
@@ -15,7 +15,11 @@ from normviz.pipeline.values import ChannelOrder, MeanStd, Scale, ToRGB
 
 @dataclass(frozen=True)
 class Known:
-    """One model's preprocessing of images to classify or to embed."""
+    """One model's preprocessing of images to classify or to embed.
+
+    A pipeline with a mean image is fitted on the file that ``note`` names; all others hold their
+    numbers.
+    """
 
     title: str
     pipeline: Pipeline
@@ -115,6 +119,32 @@ KNOWN: dict[str, Known] = {
         ),
         "The middle one of the ten crops of the MATLAB example, whose imresize rounds the other "
         "side up.",
+    ),
+    "caffenet": Known(
+        "CaffeNet, AlexNet (Caffe, with a mean image)",
+        _published(
+            Resize(256, "both", library="opencv"),
+            ChannelOrder(),
+            Normalize(DatasetMeanImage()),
+            CentreCrop(227),
+        ),
+        Source(
+            "BVLC/caffe models/bvlc_reference_caffenet/train_val.prototxt (crop_size, mean_file); "
+            "examples/imagenet/create_imagenet.sh (256×256)",
+            "https://github.com/BVLC/caffe/blob/master/models/bvlc_reference_caffenet/train_val.prototxt",
+        ),
+        "Fit it on imagenet_mean.binaryproto, which is imported.",
+    ),
+    "resnet50_msra": Known(
+        "ResNet-50, -101, -152 (MSRA, Caffe, with a mean image)",
+        _published(Resize(256), CentreCrop(224), ChannelOrder(), Normalize(DatasetMeanImage())),
+        Source(
+            "KaimingHe/deep-residual-networks, README (shorter side 256, centre 224) and issue 5 "
+            "(BGR, the mean image of 224×224 after the crop)",
+            "https://github.com/KaimingHe/deep-residual-networks/issues/5",
+        ),
+        "Fit it on ResNet_mean.binaryproto, which is imported. With which filter the images were "
+        "resized is not said.",
     ),
     "vgg16_keras": Known(
         "VGG-16, ResNet-50 (Keras, mode “caffe”)",

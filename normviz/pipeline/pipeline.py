@@ -11,10 +11,11 @@ import numpy as np
 
 from normviz.errors import NotFittedError, ParameterError
 from normviz.images import Image, ValueRange, image_of, refuse_non_finite
-from normviz.methods.base import Fitted
+from normviz.methods.base import ChannelNumbers, Fitted
 from normviz.pipeline import code
 from normviz.pipeline.base import BYTES, Kind, Step
 from normviz.pipeline.method import Normalize
+from normviz.pipeline.values import ChannelOrder
 from normviz.statistics import DatasetStatistics
 from normviz.statistics.scanning import scanned
 
@@ -64,12 +65,16 @@ class Pipeline:
 
     def fit(
         self,
-        images: Iterable[Image] | None = None,
+        images: Iterable[Image] | ChannelNumbers | None = None,
         *,
         mean_image: int = MEAN_IMAGE_SIDE,
         measure: Measure | None = None,
     ) -> FittedPipeline:
         """Fit each method on ``images`` as they arrive at its step, and return the whole fitted.
+
+        Constants (statistics, a preset, an imported mean image) may be given in their place. Each
+        method takes them as they are, as fractions of the value range that arrives at it; only
+        where earlier steps have turned RGB to BGR, they are turned along.
 
         ``images`` is gone through once for each method that needs a set and may decode them one
         by one (:func:`normviz.read`); no more than one is held at a time, but for methods that
@@ -80,7 +85,16 @@ class Pipeline:
 
         Raises :class:`NotFittedError` when a method needs images and there are none, and
         :class:`ParameterError` where a step needs a value range and has none.
+
+        >>> from normviz.methods import METHODS
+        >>> from normviz.presets import PRESETS
+        >>> pipeline = Pipeline((ChannelOrder(), Normalize(METHODS["dataset_zscore"]())))
+        >>> pipeline.fit(PRESETS["imagenet"]).fits[1].constants["mean"].tolist()
+        [0.406, 0.456, 0.485]
         """
+        # Of the class, since asking the object would compute the mean.
+        if hasattr(type(images), "fraction_mean"):
+            return self._on_constants(images)
         fits: list[Fitted | None] = []
         for number, step in enumerate(self.steps, 1):
             if not isinstance(step, Normalize):
@@ -89,10 +103,10 @@ class Pipeline:
             numbers: Any = None
             about = step.method.about
             if about.fits_on:
-                if images is None:
+                if not isinstance(images, Iterable):
                     raise NotFittedError(
                         f"step {number} ({about.title}) takes its numbers from a set; "
-                        "pass images to fit()."
+                        "pass images or constants to fit()."
                     )
                 so_far = FittedPipeline(Pipeline(self.steps[: number - 1]), tuple(fits))
                 arriving = Arriving(images, so_far, step)
@@ -105,6 +119,25 @@ class Pipeline:
                 else:
                     numbers = measure(so_far, step, side)
             fits.append(step.method.fit(numbers))
+        return FittedPipeline(self, tuple(fits))
+
+    def _on_constants(self, constants: Any) -> FittedPipeline:
+        fits: list[Fitted | None] = []
+        turned = False
+        for number, step in enumerate(self.steps, 1):
+            turned ^= isinstance(step, ChannelOrder)
+            if not isinstance(step, Normalize):
+                fits.append(None)
+            elif not step.method.about.fits_on:
+                fits.append(step.method.fit())
+            elif step.method.about.needs_images:
+                raise NotFittedError(
+                    f"step {number}: {step.method.about.title} is fitted on images, and constants "
+                    "hold none."
+                )
+            else:
+                fitted = step.method.fit(constants)
+                fits.append(_turned(fitted) if turned else fitted)
         return FittedPipeline(self, tuple(fits))
 
     def kinds(self, kind: Kind = BYTES) -> list[Kind]:
@@ -228,6 +261,12 @@ class Arriving(Sequence[Image]):
             known = self.fitted.pipeline.kinds(Kind(image.pixels.dtype, image.value_range))
             raise _no_range(self.wants, steps, known)
         return done
+
+
+def _turned(fitted: Fitted) -> Fitted:
+    """The constants of R, G, B as those of B, G, R; channels are their last axis."""
+    turned = {name: value[..., ::-1] for name, value in fitted.constants.items()}
+    return Fitted(fitted.method, turned)
 
 
 def _no_range(step: Step | None, before: Sequence[Step], known: Sequence[Kind]) -> ParameterError:

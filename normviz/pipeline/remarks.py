@@ -57,6 +57,8 @@ class _Seen:
     normalized: str = ""
     turned: str = ""
     measured: str = ""
+    at_positions: bool = False
+    """Whether what was measured first is a number at each position, which a crop cuts along."""
     measured_told: bool = False
     smallest: int | None = None
     """Pixels that both sides have at least, once a resize has set them."""
@@ -147,7 +149,8 @@ def _order(step: MeanStd, name: str, turned: bool) -> Iterator[str]:
 
 
 def _size_changed(step: Resize | CentreCrop, name: str, before: Kind, seen: _Seen) -> Iterator[str]:
-    if seen.measured and not seen.measured_told:
+    cuts_along = seen.at_positions and isinstance(step, CentreCrop)
+    if seen.measured and not seen.measured_told and not cuts_along:
         seen.measured_told = True
         yield (
             f"{_capital(name)} comes after {seen.measured}, whose numbers are of the whole "
@@ -186,8 +189,9 @@ def _method(step: Normalize, name: str, before: Kind, after: Kind, seen: _Seen) 
     if seen.normalized:
         yield f"{_capital(name)} normalizes what {seen.normalized} has normalized already."
     seen.normalized = seen.normalized or name
-    if about.scope != "fixed":
-        seen.measured = seen.measured or name
+    if about.scope != "fixed" and not seen.measured:
+        seen.measured = name
+        seen.at_positions = about.reduces == ("N",)
 
 
 def _shown(kind: Kind) -> str:

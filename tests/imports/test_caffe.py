@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 import normviz as nv
 from normviz.errors import NotFittedError, ReadError
 from normviz.imports import read_normalization
+from normviz.pipeline import remarks
 from tests.imports.making import binaryproto, blob_class, mean_image, npy
 
 PHOTO = np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)
@@ -65,6 +67,42 @@ def test_grey_and_one_colour():
     colour = read_normalization("m.npy", npy(np.array([104.0, 117.0, 123.0])))
     assert colour.words.startswith("One mean colour")
     np.testing.assert_allclose(colour.numbers.fraction_mean * 255, [123, 117, 104])
+
+
+@pytest.mark.parametrize("size", [(16, 16), (12, 20)])
+def test_a_mean_image_is_a_pipeline_in_caffes_order(size):
+    caffe = mean_image(*size)
+    found = read_normalization("mean.binaryproto", binaryproto(caffe))
+    picture = np.random.default_rng(2).integers(0, 256, (30, 41, 3), dtype=np.uint8)
+    # convert_imageset: OpenCV reads BGR and resizes bytes; then DataTransformer subtracts.
+    blob = cv2.resize(picture[..., ::-1], size[::-1]).astype(np.float64) - caffe.transpose(1, 2, 0)
+    done = found.pipeline.fit(found.numbers)(nv.image_of(picture))
+    np.testing.assert_allclose(done, blob, atol=3e-5)
+    shown = "16 px" if size[0] == size[1] else "12×20 px"
+    assert f"both sides become {shown}" in found.words
+    assert "then RGB turns to BGR and the mean image is subtracted" in found.words
+    assert remarks(found.pipeline) == ()
+    grey = found.pipeline.fit(found.numbers)(nv.image_of(picture[..., :1]))
+    assert grey.shape == (*size, 3)
+
+
+def test_the_pipeline_follows_the_files_order_range_and_channels():
+    rgb = mean_image(16, 16)[::-1].transpose(1, 2, 0) / 255
+    found = read_normalization("m.npy", npy(rgb))
+    picture = np.random.default_rng(2).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    done = found.pipeline.fit(found.numbers)(nv.image_of(picture))
+    np.testing.assert_allclose(done, picture / 255 - rgb, atol=2e-7)
+    assert "then the mean image is subtracted" in found.words
+    grey = read_normalization("m.npy", npy(np.full((4, 6), 100.0)))
+    done = grey.pipeline.fit(grey.numbers)(nv.image_of(np.full((4, 6), 130, np.uint8)))
+    np.testing.assert_allclose(done, np.full((4, 6, 1), 30.0), atol=2e-5)
+    colour = read_normalization("m.npy", npy(np.array([104.0, 117.0, 123.0])))
+    assert not colour.pipeline.fits_on
+    np.testing.assert_allclose(
+        colour.pipeline.fit()(nv.image_of(picture)),
+        picture[..., ::-1] - np.array([104.0, 117.0, 123.0]),
+        atol=2e-5,
+    )
 
 
 def test_the_dataset_methods_take_it():

@@ -43,9 +43,11 @@ def v2():
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - {"local"}))
-def test_torchvision_code_does_the_same(name):
+def test_torchvision_code_does_the_same(name, tmp_path, monkeypatch):
     torch, _ = torchvision_runs()
     fitted = CASES[name].fit(PHOTOS)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pipeline.json").write_text(fitted.to_json())
     scope: dict = {}
     exec(fitted.code("torchvision"), scope)
     # torchvision resizes bytes with its own rounding: a level or two (stated), before what follows.

@@ -11,6 +11,7 @@ import pytest
 import normviz as nv
 from normviz.errors import NotFittedError, ParameterError, ShapeError
 from normviz.images import UNIT_RANGE
+from normviz.imports.found import MeanImage
 from normviz.pipeline import BYTES, KNOWN, STEPS, Arriving, Kind, Pipeline
 from normviz.pipeline.base import FLOAT
 from normviz.pipeline.geometry import CentreCrop, Resize
@@ -107,6 +108,53 @@ def test_a_method_of_a_set_asks_for_images():
     assert pipeline.fits_on and not Pipeline([Resize(8), method("lcn")]).fits_on
     with pytest.raises(NotFittedError, match=r"step 2 .Dataset mean per channel subtracted. takes"):
         pipeline.fit()
+
+
+NAMES = ("dataset_mean", "dataset_zscore")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "dataset_mean_image", "match_histogram"])
+def test_constants_are_taken_as_they_are_however_the_steps_change_the_picture(name):
+    stats = nv.scan(PHOTOS, mean_image=20)
+    alone = nv.METHODS[name]().fit(stats)
+    for before in ([], [Resize(40)], [CentreCrop(50), Scale(1 / 255)], [ChannelOrder()] * 2):
+        fitted = Pipeline([*before, method(name)]).fit(stats)
+        assert alone.constants.keys() == fitted.fits[-1].constants.keys()
+        for key, value in alone.constants.items():
+            np.testing.assert_array_equal(fitted.fits[-1].constants[key], value)
+    # One way round or the other is the same, but for the channels' order in the end.
+    first, last = (
+        Pipeline(steps).fit(stats)(PHOTOS[0])
+        for steps in ([ChannelOrder(), method(name)], [method(name), ChannelOrder()])
+    )
+    np.testing.assert_allclose(first, last, atol=3e-5)
+
+
+def test_a_presets_constants_turn_with_the_channels():
+    preset = nv.PRESETS["clip"]
+    fitted = Pipeline([ChannelOrder(), method("dataset_zscore")]).fit(preset)
+    red = nv.image_of(np.full((1, 1, 3), (255, 0, 0), np.uint8))
+    mean, std = np.array(preset.mean), np.array(preset.std)
+    np.testing.assert_allclose(fitted(red)[0, 0], (([1, 0, 0] - mean) / std)[::-1], rtol=1e-6)
+    grey = nv.METHODS["dataset_mean"]().fit(nv.scan([nv.image_of(PHOTOS[0].pixels[..., 0])]))
+    turned = Pipeline([ChannelOrder(), method("dataset_mean")]).fit(
+        nv.scan([nv.image_of(PHOTOS[0].pixels[..., 0])])
+    )
+    np.testing.assert_array_equal(turned.fits[1].constants["mean"], grey.constants["mean"])
+
+
+def test_constants_that_a_method_cannot_use_are_refused_in_its_own_words():
+    preset = nv.PRESETS["clip"]
+    with pytest.raises(NotFittedError, match="needs a mean image, and a preset holds only one"):
+        Pipeline([method("dataset_mean_image")]).fit(preset)
+    whitening = Pipeline([Resize(8), method("colour_zca")])
+    with pytest.raises(NotFittedError, match=r"step 2: .* is fitted on images, and constants hold"):
+        whitening.fit(preset)
+    # What takes no numbers of a set is left alone.
+    assert (
+        Pipeline([Resize(8), method("lcn")]).fit(preset)
+        == Pipeline([Resize(8), method("lcn")]).fit()
+    )
 
 
 def test_a_step_that_needs_a_range_says_where_it_was_lost():
@@ -206,8 +254,10 @@ def test_a_pipeline_is_made_of_steps():
 def test_known_pipelines_run_on_grey_and_colour(key):
     known = KNOWN[key]
     assert known.title and known.source.text and known.source.url.startswith("https://")
-    fitted = known.pipeline.fit()
+    fitted = known.pipeline.fit(MeanImage(np.full((9, 9, 3), 99.0), "BGR", 255))
+    side = {"inception_v3_timm": 299, "caffenet": 227}.get(key, 224)
     for image in (PHOTOS[0], nv.image_of(PHOTOS[0].pixels[..., :1])):
         done = fitted(image)
-        assert done.shape == ((299, 299, 3) if key == "inception_v3_timm" else (224, 224, 3))
+        assert done.shape == (side, side, 3)
         assert np.isfinite(done).all()
+    assert known.pipeline.fits_on == (key in ("caffenet", "resnet50_msra"))

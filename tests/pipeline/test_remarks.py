@@ -174,6 +174,8 @@ def test_each_mistake_is_one_sentence(steps, kind, sentence):
         ([CentreCrop(224), Resize(32), ToRGB()], BYTES),
         ([Normalize(nv.METHODS["scale_11"]()), Resize(8)], BYTES),
         ([Resize(8), Normalize(nv.METHODS["published"](preset="vgg")), ChannelOrder()], BYTES),
+        # A mean image is cut where the picture is.
+        ([Resize(8, "both"), Normalize(nv.METHODS["dataset_mean_image"]()), CentreCrop(6)], BYTES),
     ],
 )
 def test_there_is_nothing_to_say_of_these(steps, kind):
