@@ -43,6 +43,7 @@ from normviz.figures.theme import METHOD_COLOURS, NORM_COLOURS
 from normviz.images import Image
 from normviz.light import Light
 from normviz.methods import FAMILIES, FEATURE_NORMS, METHODS, FeatureNorm, Fitted, Method
+from normviz.methods.base import About
 from normviz.methods.clahe import CLAHE
 from normviz.methods.code import TARGETS
 from normviz.methods.dataset import DatasetMeanImage
@@ -67,8 +68,8 @@ _MAPS_WIDTH = 860
 _BARS = 16
 
 BROKEN = (
-    " A promise holds where the image has something to divide by: not where ε or a floor is as "
-    "large, nor on a flat image."
+    " A promise holds where the image has something to divide by: not where that is 0 on an image "
+    "that is not flat."
 )
 
 SCOPES = {
@@ -505,8 +506,16 @@ def _changes(chosen: Selection, row: Row, column: Column) -> None:
     st.caption(
         f"Tried on this image, on a copy of at most {TRIED_ON} px at half its brightness: the "
         "largest change of any value. Percent are of the output's range, or of 1 where it has none."
+        + _condition(column.method.about)
         + ("" if all(one.kept for one in tried) else BROKEN)
     )
+
+
+def _condition(about: About) -> str:
+    """Above what a gain is promised, in a sentence, where that is not everywhere."""
+    if "gain" not in about.invariances or not about.floor:
+        return ""
+    return plain(f" A gain is promised only above {about.floor}.")
 
 
 def _code(column: Column) -> None:

@@ -41,10 +41,11 @@ _ON_A_CARD = (14, 4, 20, 27)
 # Every fourth position is enough to see whether anything changes.
 _TRIED_EVERY = 4
 
-BROKEN = (
-    " A promise holds where the maps have something to divide by: not where their variance is as "
-    "small as ε."
+BY_EPSILON = (
+    " What is by ε alone is not seen on the same maps a million times as large, beside which ε is "
+    "nothing."
 )
+BROKEN = " A promise is broken here for another reason than ε."
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,7 +266,7 @@ def _changes(norm: FeatureNorm, maps: Maps) -> None:
 
     def build() -> list[Tried]:
         small = maps.batch[:, ::_TRIED_EVERY, ::_TRIED_EVERY].astype(np.float64)
-        return tried_on_maps(norm, small, lambda x: normalized(norm, x))
+        return tried_on_maps(norm, small, normalized)
 
     try:
         tried = remembered(("tried on maps", maps.key, norm), build)
@@ -278,6 +279,7 @@ def _changes(norm: FeatureNorm, maps: Maps) -> None:
     st.caption(
         f"Tried on this batch, at every {_TRIED_EVERY}th position of a row and column: the largest "
         "change of any value, in percent of the output's range."
+        + (BY_EPSILON if any(one.limit for one in tried) else "")
         + ("" if all(one.kept for one in tried) else BROKEN)
     )
 

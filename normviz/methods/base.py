@@ -72,6 +72,8 @@ class About:
     """What its output is measured in."""
     nominal: tuple[float, float]
     """The output range that a viewer would clip to."""
+    floor: str = ""
+    """What takes the place of a smaller std in the divisor: above it alone a gain is promised."""
     joins: str = ""
     """Which values a covariance takes together, such as "channels"; none where it is empty."""
     shuffles: bool = True
@@ -237,6 +239,11 @@ class Method(ABC):
                 "Pass a list of them (normviz.read, normviz.image_of) to fit()."
             )
         return given
+
+
+def _promise(method: Method, **facts: Any) -> None:
+    """Let this one object's ``about`` say what holds for its parameters, not for the defaults."""
+    object.__setattr__(method, "about", dataclasses.replace(method.about, **facts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 
 from normviz.errors import NotFittedError
-from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.base import About, Method, Source, _promise, parameter
 from normviz.methods.code import stored_constants
 from normviz.methods.kernels import looked_up
-from normviz.methods.stretch import _promise
 from normviz.statistics.counts import Counts
 from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.image import ImageStatistics

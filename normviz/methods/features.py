@@ -80,10 +80,12 @@ class FeatureNorm(ABC):
 
     @property
     def unseen(self) -> str:
-        """What gains and offsets do not show, but for ε, in words; empty when all of them do.
+        """What gains and offsets do not show, and up to what, in words; empty when all of them do.
 
-        >>> BatchNorm().unseen, RMSNorm().unseen
-        ('a gain and an offset of each channel', 'a gain of each position of each image')
+        >>> BatchNorm().unseen
+        'a gain and an offset of each channel, the gain only where the variance is far above ε'
+        >>> RMSNorm().unseen
+        'a gain of each position of each image, only where the mean square is far above ε'
         """
         if self.gain_along is None:
             return ""
@@ -91,7 +93,11 @@ class FeatureNorm(ABC):
         each = [f"each {name}" for axis, name in own if axis in self.gain_along]
         if self.in_groups:
             each.insert(0, "each group of channels")
-        return f"a gain{' and an offset' if self.centres else ''} of {' of '.join(each)}"
+        of = " of ".join(each)
+        # ε is added to what a gain changes; an offset does not reach it.
+        if not self.centres:
+            return f"a gain of {of}, only where the mean square is far above ε"
+        return f"a gain and an offset of {of}, the gain only where the variance is far above ε"
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Return the normalized feature maps, shape and float type of ``x`` ``(N, H, W, C)``.

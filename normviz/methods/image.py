@@ -8,10 +8,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.base import About, Invariance, Method, Source, _promise, parameter
 from normviz.methods.dataset import QUESTION, SCALES
 from normviz.methods.kernels import affine, channel_moments, pooled_moments
 from normviz.statistics.image import ImageStatistics
+
+# What a floor in the divisor undoes when it is larger than a std.
+_GAINS: frozenset[Invariance] = frozenset({"gain", "channel_gain"})
+
+# Rounding to bytes has a std of 1/√12 levels by itself: what has less is no contrast of a photo's.
+# A quarter of the light leaves a quarter of that. A floor above it is seen where photos are faint.
+_LEAST_STD = 1 / (4 * 255 * 12**0.5)
 
 
 def _own(image: ImageStatistics | None) -> ImageStatistics:
@@ -141,6 +148,7 @@ class ImageStandardize(Method):
         flat="becomes 0; below the floor 1/√N of σ the contrast stays as small as it is",
         unit="image stds",
         nominal=(0.0, 1.0),
+        floor="the floor 1/√N of the image's std",
         used_by="TensorFlow's CIFAR-10 tutorial, face recognition (FaceNet)",
         libraries=(
             (
@@ -167,6 +175,18 @@ class ImageStandardize(Method):
         "TensorFlow's floor 1/√N depends on the scale of its input: bytes 0–255, or 0–1.",
         choices=SCALES,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # On levels the floor is the std of one pixel that is one level off: no byte image that is
+        # not flat has less. On fractions it is 255 times as much, 4.6 levels on 32×32×3.
+        if self.scale == 1:
+            _promise(
+                self,
+                invariances=self.about.invariances - _GAINS,
+                loses="the image's overall brightness, and its contrast where that is above the "
+                "floor 1/√N (4.6 levels on 32×32 px, 0.29 on 512×512)",
+            )
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         v = self.scale * u
@@ -259,6 +279,7 @@ class ImageChannelStandardize(Method):
         flat="a flat channel becomes 0; below the floor ε of σ contrast stays as small as it is",
         unit="channel stds",
         nominal=(0.0, 1.0),
+        floor="the floor ε of a channel's std",
         used_by="Medical and satellite imaging, style transfer",
         libraries=(
             (
@@ -284,6 +305,16 @@ class ImageChannelStandardize(Method):
         high=0.1,
         step=0.0001,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.epsilon > _LEAST_STD:
+            _promise(
+                self,
+                invariances=self.about.invariances - _GAINS,
+                loses="the image's brightness and overall colour, and a channel's contrast where "
+                "its std is above the floor ε",
+            )
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         mean, std = u.mean(axis=(0, 1)), u.std(axis=(0, 1))

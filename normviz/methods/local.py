@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from normviz.errors import ParameterError
-from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.base import About, Method, Source, _promise, parameter
 from normviz.methods.dataset import SCALES
+from normviz.methods.image import _GAINS
 from normviz.methods.kernels import looked_up
-from normviz.methods.stretch import _CHANNEL_CHANGES, _promise
+from normviz.methods.stretch import _CHANNEL_CHANGES
 
 JARRETT = Source(
     "Jarrett, Kavukcuoglu, Ranzato and LeCun 2009, What is the best multi-stage architecture for "
@@ -521,6 +522,7 @@ class LocalStandardize(Method):
         flat="becomes 0",
         unit="stds of the window",
         nominal=(0.0, 1.0),
+        floor="the floor ε of a window's std",
         shuffles=False,
         used_by="Uneven lighting in microscopy and documents; image-quality measures (BRISQUE)",
         libraries=(
@@ -551,6 +553,24 @@ class LocalStandardize(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         _odd(self, "Window", self.window, "pixels")
+        if self.epsilon > self._least_std:
+            _promise(
+                self,
+                invariances=self.about.invariances - _GAINS,
+                summary="Subtracts the mean and divides by the standard deviation of a square "
+                "window around each pixel, channel by channel: neighbourhoods get the same "
+                "contrast, but for those whose std is below the floor.",
+                loses="brightness and colour of everything larger than the window, and contrast "
+                "where the window's std is above the floor ε",
+            )
+
+    @property
+    def _least_std(self) -> float:
+        """The least std of a window of a byte image that is not flat: one pixel one level off.
+
+        A floor above it takes the place of such a std, and then a gain is seen.
+        """
+        return float(np.sqrt(self.window**2 - 1)) / self.window**2 / 255
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
         side = (self.window, self.window)

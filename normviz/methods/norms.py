@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.base import About, Method, Source, _promise, parameter
 from normviz.methods.dataset import SCALES
 from normviz.methods.image import _fractions, _own
 from normviz.methods.kernels import affine, normalized, pooled_moments
-from normviz.methods.stretch import _extremes, _promise
+from normviz.methods.stretch import _extremes
 from normviz.statistics.image import ImageStatistics
 
 # pylearn2's min_divisor: what is smaller divides nothing.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
-from normviz.methods.base import About, Invariance, Method, Source, parameter
-from normviz.methods.image import _own
+from normviz.methods.base import About, Invariance, Method, Source, _promise, parameter
+from normviz.methods.image import _GAINS, _own
 from normviz.methods.kernels import affine
 from normviz.statistics.counts import Counts
 from normviz.statistics.image import ImageStatistics
@@ -20,11 +18,6 @@ OVER = {"image": "All channels together", "channel": "Each channel"}
 
 # Scaling each channel by its own numbers takes these changes away too.
 _CHANNEL_CHANGES: frozenset[Invariance] = frozenset({"channel_gain", "channel_offset"})
-
-
-def _promise(method: Method, **facts: Any) -> None:
-    """Let this one object's ``about`` say what holds for its parameters, not for the defaults."""
-    object.__setattr__(method, "about", dataclasses.replace(method.about, **facts))
 
 
 def _nonzero(width: np.ndarray) -> np.ndarray:
@@ -285,6 +278,17 @@ class PercentileStretch(Method):
                 loses=f"overall colour, {self.about.loses}",
                 flat="a flat channel becomes 0; where both percentiles are one value the divisor "
                 "is 1, the value range",
+            )
+        if self.low == self.high:
+            # One percentile is no width: there is nothing to divide by in any image.
+            _promise(
+                self,
+                invariances=self.about.invariances - _GAINS,
+                loses="the median, and all that lies below it"
+                if self.beyond == "cut"
+                else "the median",
+                flat="becomes 0; both percentiles are one value, so the divisor is 1, the value "
+                "range",
             )
 
     def definition(self, u: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -15,10 +15,9 @@ import cv2
 import numpy as np
 
 from normviz.images import BYTE_RANGE, UNIT_RANGE, Image
-from normviz.methods.base import About, Method, Source, parameter
+from normviz.methods.base import About, Method, Source, _promise, parameter
 from normviz.methods.code import stored_constants
 from normviz.methods.kernels import turned
-from normviz.methods.stretch import _promise
 from normviz.read.limits import Limits, size_text
 from normviz.statistics.covariance import (
     PIXELS_A_BLOCK,

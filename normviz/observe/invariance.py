@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from normviz.methods.features import AXES, FeatureNorm
 # An output that moves by less than this share of its own range has not seen the change: rounding
 # of float32 pixels moves it by less than a tenth of that.
 UNSEEN = 1e-4
+
+# So many times as bright, an input is as far above every ε and floor as if there were none.
+_BRIGHT = 1e6
 
 _CAST = np.array([1.0, 0.8, 0.6])
 _STEPS = np.array([0.0, 0.05, 0.1])
@@ -38,6 +41,8 @@ class Tried:
     promised: bool
     change: float
     """Largest change of the output, as a share of its range before (of 1 where that is 0)."""
+    limit: str = ""
+    """What alone makes a promised change seen, "ε" or "the floor": without it the promise holds."""
 
     @property
     def seen(self) -> bool:
@@ -45,8 +50,8 @@ class Tried:
 
     @property
     def kept(self) -> bool:
-        """Whether a promise, if there is one, holds on this image."""
-        return not (self.promised and self.seen)
+        """Whether a promise, if there is one, holds on this image, but for ε or a floor."""
+        return not (self.promised and self.seen) or bool(self.limit)
 
     @property
     def said(self) -> str:
@@ -56,18 +61,24 @@ class Tried:
         ['nothing, as promised', 'nothing here', '27 %, against the promise']
         >>> Tried("gain", "", False, 1.3).said, Tried("gain", "", False, 0.0123).said
         ('130 %', '1.2 %')
+        >>> Tried("gain", "", True, 0.0025, "ε").said
+        '0.25 %, by ε alone'
         """
         if not self.seen:
             return "nothing, as promised" if self.promised else "nothing here"
         share = 100 * self.change
         moved = f"{share:.2g} %" if share < 9.95 else f"{share:.0f} %"
+        if self.limit:
+            return f"{moved}, by {self.limit} alone"
         return moved if self.kept else f"{moved}, against the promise"
 
 
 def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:
     """Try each change that fits the image's channels; computed by the definition in float64.
 
-    The image is taken at half its brightness, as floats, so that no change leaves 0…1.
+    The image is taken at half its brightness, as floats, so that no change leaves 0…1. Where a
+    promise seems broken, the change is tried again so bright that a floor is nothing beside the
+    image: if it is not seen there, the floor alone made it.
 
     >>> from normviz.images import image_of
     >>> from normviz.methods import METHODS
@@ -77,43 +88,64 @@ def tried_changes(fitted: Fitted, image: Image) -> list[Tried]:
     """
     u = 0.5 * (image.pixels.astype(np.float64) - image.value_range.low) / image.value_range.span
     base = fitted.reference(u)
-    reach = float(base.max() - base.min()) or 1.0
+
+    def bright(x: np.ndarray) -> np.ndarray:
+        # The definition itself: such fractions leave every value range.
+        return fitted.method.definition(_BRIGHT * x, fitted.constants)
+
     promises = fitted.method.about.invariances
+    has_floor = bool(fitted.method.about.floor)
     found = []
     for name, (words, change) in CHANGES.items():
         # One channel has no colour: the three changes of it are those of gain and offset.
         if image.channels == 1 and ("channel" in name or name == "colour_cast"):
             continue
-        done = fitted.reference(change(u))
-        if name == "colour_cast" and (power := float((done**2).sum())):
-            done = done * (float((base * done).sum()) / power)
-        moved = float(np.abs(done - base).max()) / reach
         # Who does not see a gain of each channel does not see a cast, either.
         promised = name in promises or (name == "colour_cast" and "channel_gain" in promises)
-        found.append(Tried(name, words, promised, moved))
+        one = Tried(name, words, promised, _moved(name, base, fitted.reference(change(u))))
+        if has_floor and not one.kept and _moved(name, bright(u), bright(change(u))) <= UNSEEN:
+            one = replace(one, limit="the floor")
+        found.append(one)
     return found
+
+
+def _moved(name: str, base: np.ndarray, done: np.ndarray) -> float:
+    """How far the change of this name moved an output; what is common to a cast is no move."""
+    if name == "colour_cast" and (power := float((done**2).sum())):
+        done = done * (float((base * done).sum()) / power)
+    return _apart(base, done)
+
+
+def _apart(base: np.ndarray, done: np.ndarray) -> float:
+    """The largest change, as a share of the range of ``base``, or of 1 where it has none."""
+    return float(np.abs(done - base).max()) / (float(base.max() - base.min()) or 1.0)
 
 
 def tried_on_maps(
     norm: FeatureNorm,
     maps: np.ndarray,
-    apply: Callable[[np.ndarray], np.ndarray] | None = None,
+    apply: Callable[[FeatureNorm, np.ndarray], np.ndarray] | None = None,
 ) -> list[Tried]:
     """Try gains and offsets along each axis of feature maps ``(N, H, W, C)``, in float64.
 
-    Gains go evenly from 0.5 to 1, offsets from 0.2 to 1 std of all the maps. ``apply`` is the norm
-    where it needs more than the maps.
+    Gains go evenly from 0.5 to 1, offsets from 0.2 to 1 std of all the maps. ``apply`` calls the
+    norm where that needs more than the maps. Where a promise seems broken, the change is tried
+    again on maps so large that ε is nothing beside them: if it is not seen there, ε alone made it.
 
     >>> from normviz.methods import FEATURE_NORMS
     >>> maps = np.random.default_rng(0).normal(size=(2, 4, 4, 8))
     >>> tried = tried_on_maps(FEATURE_NORMS["instance_norm"](epsilon=1e-12), maps)
     >>> [t.name for t in tried if t.seen]
     ['position_gain', 'position_offset']
+    >>> faint = tried_on_maps(FEATURE_NORMS["instance_norm"](), 0.03 * maps)
+    >>> [t.said for t in faint if t.name == "common_gain"]
+    ['1.2 %, by ε alone']
     """
-    apply = apply or norm
-    base = apply(maps)
-    reach = float(base.max() - base.min()) or 1.0
-    std = float(maps.std()) or 1.0
+
+    def of(x: np.ndarray) -> np.ndarray:
+        return norm(x) if apply is None else apply(norm, x)
+
+    base, std = of(maps), float(maps.std()) or 1.0
     found = []
     for name, each, axes in _along(norm):
         shape = [n if axis in axes else 1 for n, axis in zip(maps.shape, AXES, strict=True)]
@@ -123,13 +155,15 @@ def tried_on_maps(
             steps = np.repeat(np.linspace(0, 1, groups), maps.shape[3] // groups)
         for kind, along in (("gain", norm.gain_along), ("offset", norm.offset_along)):
             gain = kind == "gain"
-            done = apply(maps * (0.5 + 0.5 * steps) if gain else maps + std * (0.2 + 0.8 * steps))
+            changed = maps * (0.5 + 0.5 * steps) if gain else maps + std * (0.2 + 0.8 * steps)
             words = ("× 0.5" if gain else "+ 0.2 stds") if not axes else ""
             words = words or ("× 0.5 to 1" if gain else "+ 0.2 to 1 std")
             own = set(axes) if name != "group" else set()
-            moved = float(np.abs(done - base).max()) / reach
             promised = along is not None and own <= set(along)
-            found.append(Tried(f"{name}_{kind}", f"{each} {words}", promised, moved))
+            one = Tried(f"{name}_{kind}", f"{each} {words}", promised, _apart(base, of(changed)))
+            if not one.kept and _apart(of(_BRIGHT * maps), of(_BRIGHT * changed)) <= UNSEEN:
+                one = replace(one, limit="ε")
+            found.append(one)
     return found
 
 

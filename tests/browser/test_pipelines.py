@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 
 import normviz as nv
+from normviz.imports import read_normalization
 from normviz.methods import FEATURE_NORMS, compare_train_eval
 from normviz.observe.sentences import number
 from normviz.pipeline import KNOWN, order_effect, remarks, statistics_along
 from normviz.samples import SAMPLE_SETS, SAMPLES, load_sample
 from tests.browser.conftest import settled
 from tests.browser.screen import feature_maps, numbers_on_screen
+from tests.imports.making import binaryproto, mean_image, npy
 
 pytestmark = pytest.mark.browser
 
@@ -113,6 +116,91 @@ def test_a_step_that_cannot_work_leaves_those_before_it(open_page):
     assert page.locator("[data-testid=stImage] img").count() == len(RESNET.steps) + 1
 
 
+CLIP = f"Preset: {nv.PRESETS['clip'].title}"
+ROCKET = f"One photo: {SAMPLES['rocket'].title}"
+ZSCORE = nv.Pipeline(
+    (nv.STEPS["resize"](64), nv.STEPS["normalize"](nv.METHODS["dataset_zscore"]()))
+)
+MEAN_IMAGE = nv.Pipeline(
+    (nv.STEPS["resize"](64), nv.STEPS["normalize"](nv.METHODS["dataset_mean_image"]()))
+)
+
+
+def assert_on_screen(page, fitted) -> None:
+    """The result of the first photo, and the set after each step, are the package's."""
+    result = fitted(PHOTOS[0])
+    ends = f"{result.min():.3g} to {result.max():.3g}".replace("-", "−")
+    assert page.locator("h4").inner_text().endswith(f"px with values {ends}.")
+    rows = page.locator("[data-testid=stMarkdown] table").first.locator("tbody tr")
+    for row, one in zip(rows.all(), statistics_along(fitted, PHOTOS), strict=True):
+        listed = [", ".join(f"{v:.4g}".replace("-", "−") for v in x) for x in (one.mean, one.std)]
+        assert row.locator("td").all_inner_texts() == [one.after, *listed]
+
+
+@pytest.mark.parametrize(
+    ("fit_on", "numbers", "words"),
+    [
+        (
+            "The loaded images",
+            PHOTOS,
+            "Step 2 is fitted on {} images of sample photos “Day and night”, as",
+        ),
+        (CLIP, nv.PRESETS["clip"], "Step 2 takes its numbers from preset CLIP"),
+        (ROCKET, [load_sample("rocket")], "Step 2 is fitted on 1 image of the sample"),
+    ],
+)
+def test_steps_are_fitted_on_what_the_sidebar_says(open_page, fit_on, numbers, words):
+    chosen = {"pipeline": ZSCORE.to_json(), "fit": fit_on}
+    page = open_page("/pipelines?" + urlencode(chosen))
+    fitted = ZSCORE.fit(numbers)
+    assert_on_screen(page, fitted)
+    assert page.get_by_text(words.format(len(PHOTOS))).count() == 1
+    # The other order is fitted on the same.
+    swapped = nv.Pipeline(ZSCORE.steps[::-1])
+    effect = order_effect(PHOTOS, fitted, swapped.fit(numbers))
+    assert page.get_by_text(effect.sentence.replace("-", "−")).count() == 1
+
+
+def test_a_preset_has_no_mean_image_and_the_page_says_so(open_page):
+    chosen = {"pipeline": MEAN_IMAGE.to_json(), "fit": CLIP}
+    page = open_page("/pipelines?" + urlencode(chosen))
+    said = "needs a mean image, and a preset holds only one number a channel."
+    assert page.get_by_text(said).count() == 1
+    assert page.locator("[data-testid=stImage] img").count() == 2
+    whitening = {"step": "normalize", "method": "colour_zca"}
+    record = {"format": "normviz-pipeline/1", "steps": [whitening]}
+    chosen = {"pipeline": json.dumps(record), "fit": CLIP}
+    page = open_page("/pipelines?" + urlencode(chosen))
+    assert page.get_by_text("is fitted on images, and “preset CLIP").count() == 1
+
+
+@pytest.mark.parametrize("kind", ["mean.binaryproto", "mean.npy"])
+def test_an_imported_mean_image_is_a_fitted_pipeline(open_page, kind):
+    caffe = mean_image(96, 96)
+    data = binaryproto(caffe) if kind.endswith("proto") else npy(caffe)
+    page = open_page("/pipelines")
+    page.get_by_text("As JSON, or from a file").click()
+    file = {"name": kind, "mimeType": "application/octet-stream", "buffer": data}
+    page.locator(".st-key-pipeline_file input[type=file]").set_input_files(file)
+    page.get_by_text(f"takes its numbers from the mean image of {kind}").wait_for()
+    settled(page)
+    found = read_normalization(kind, data)
+    fitted = found.pipeline.fit(found.numbers)
+    assert_on_screen(page, fitted)
+    assert page.get_by_text("both sides become 96 px").count() == 1
+    page.get_by_text("Code that does the same").click()
+    page.get_by_text('json.load(file)["fitted"][3]["constants"]').first.wait_for()
+    with page.expect_download() as taken:
+        page.get_by_role("button", name="Steps and fitted numbers (JSON)").click()
+    kept = nv.pipeline.from_json(Path(taken.value.path()).read_text(encoding="utf-8"))
+    assert kept == fitted
+    # Without it the steps are fitted on the loaded images.
+    page.get_by_text(f"Fit on the mean image of {kind}").click()
+    page.get_by_text("Step 4 is fitted on").wait_for()
+    settled(page)
+    assert_on_screen(page, found.pipeline.fit(PHOTOS))
+
+
 def test_feature_maps_hold_the_packages_numbers(open_page):
     page = open_page("/network?" + urlencode({"channel": 14}))
     maps = feature_maps(PHOTOS)
@@ -147,6 +235,9 @@ def test_what_a_norm_does_not_see_is_said(open_page):
     for name in ("batch_norm", "layer_norm", "instance_norm", "group_norm"):
         words = f"Does not see {FEATURE_NORMS[name]().unseen}."
         assert page.get_by_text(words, exact=True).count() == 1
+    # ε is a part of the promise, so the tables beside it do not say that it is broken.
+    assert page.get_by_text("by ε alone").count() > 0
+    assert page.get_by_text("against the promise").count() == 0
     words = "for each image and group of channels, taken over all positions."
     assert page.get_by_text(words).count() == 1
 

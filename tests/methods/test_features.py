@@ -295,16 +295,18 @@ def test_the_metadata_promise_no_more_than_the_axes_give(key, choice):
 def test_what_is_not_seen_is_said():
     said = {which: form(*which).unseen for which in REDUCED}
     both = "a gain and an offset of each "
+    above = ", the gain only where the variance is far above ε"
+    size = ", only where the mean square is far above ε"
     assert said == {
-        ("batch_norm", ""): both + "channel",
-        ("layer_norm", "hwc"): both + "image",
-        ("layer_norm", "c"): both + "position of each image",
-        ("instance_norm", ""): both + "channel of each image",
-        ("group_norm", ""): both + "group of channels of each image",
-        ("rms_norm", "c"): "a gain of each position of each image",
-        ("rms_norm", "hwc"): "a gain of each image",
-        ("positional_norm", ""): both + "position of each image",
-        ("running_batch_norm", "train"): both + "channel",
+        ("batch_norm", ""): both + "channel" + above,
+        ("layer_norm", "hwc"): both + "image" + above,
+        ("layer_norm", "c"): both + "position of each image" + above,
+        ("instance_norm", ""): both + "channel of each image" + above,
+        ("group_norm", ""): both + "group of channels of each image" + above,
+        ("rms_norm", "c"): "a gain of each position of each image" + size,
+        ("rms_norm", "hwc"): "a gain of each image" + size,
+        ("positional_norm", ""): both + "position of each image" + above,
+        ("running_batch_norm", "train"): both + "channel" + above,
         ("running_batch_norm", "eval"): "",
         ("batch_renorm", "train"): "",
         ("batch_renorm", "eval"): "",
