@@ -108,14 +108,16 @@ class CLAHE(Method):
         title="CLAHE (contrast-limited adaptive histogram equalization)",
         short="CLAHE",
         scope="local",
-        reduces=("h", "w"),
+        # Each choice of lightness is made of all three channels.
+        reduces=("h", "w", "C"),
         formula=(
             r"y = \textstyle\sum_{t} w_t\, F_t(x), \quad F_t(v) = \tfrac{1}{A} \sum_{k \le v}"
             r" \left( \min(h_{t,k},\, \lfloor \tfrac{cA}{256} \rfloor) + e_t \right)"
         ),
         summary=(
             "Equalizes the histogram of each tile of the image, with a limit on how much contrast "
-            "may grow, and blends between tiles."
+            "may grow, and blends between tiles; of a colour image, the histogram of a lightness "
+            "made of all channels."
         ),
         sources=(
             Source(

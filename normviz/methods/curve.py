@@ -344,6 +344,7 @@ class Equalize(Method):
         if self.of == "luma":
             _promise(
                 self,
+                reduces=("H", "W", "C"),
                 formula=r"y = \operatorname{RGB}(Y', C_r, C_b), \quad Y' = \frac{F(Y) - F(\min Y)}"
                 r"{1 - F(\min Y)}, \quad Y = 0.299 R + 0.587 G + 0.114 B",
                 invariances=frozenset(),

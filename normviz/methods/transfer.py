@@ -52,7 +52,8 @@ class Reinhard(Method):
         title="Reinhard colour transfer",
         short="Reinhard transfer",
         scope="dataset",
-        reduces=("N", "H", "W"),
+        # Each axis of lαβ is made of all three channels.
+        reduces=("N", "H", "W", "C"),
         formula=(
             r"y = T^{-1}\!\left(\left(T(x) - \mu_x\right) \frac{\sigma_{\mathrm{ref}}}{\sigma_x}"
             r" + \mu_{\mathrm{ref}}\right), \quad T = l\alpha\beta"
