@@ -212,10 +212,12 @@ def test_the_numbers_are_those_of_the_steps(config):
 def test_what_is_not_rebuilt_is_said():
     keys = {"size": {"shortest_edge": 800, "longest_edge": 1333}, "do_pad": True, "resample": 5}
     keys |= {"image_mean": [0.5], "image_std": [0.5], "do_resize": True, "do_convert_rgb": False}
-    text = json.dumps({"image_processor_type": "DetrImageProcessor", **keys})
+    keys |= {"ensure_multiple_of": 1, "keep_aspect_ratio": False, "pad_size": None}
+    text = json.dumps({"image_processor_type": "Mask2FormerImageProcessor", **keys})
     said = " ".join(read_normalization("", text).problems)
-    for part in ("image processor Detr", "1333", "“do_pad”", "resample 5", "do_convert_rgb"):
+    for part in ("processor Mask2Former", "1333", "“do_pad”", "resample 5", "do_convert_rgb"):
         assert part in said
+    assert not any(key in said for key in ("ensure_multiple_of", "keep_aspect", "pad_size"))
     unnamed = read_normalization("", '{"image_mean": [0.5], "image_std": [0.5], "size": 224}')
     assert "without a name" in unnamed.problems[0] and "both sides" in unnamed.problems[1]
     # Resize(1) without a size in the file would be invented.
@@ -227,7 +229,7 @@ def test_what_is_not_rebuilt_is_said():
     ("text", "said"),
     [
         (_config(size="large"), "its size is large"),
-        (_config(size={"a": 1}), "its size has the keys none"),
+        (_config(size={"max_height": 1}), "its size has the keys max_height"),
         (_config(size={"height": 1e300, "width": 2}), "its size has the height"),
         (_config(size={"height": 0, "width": 2}), "Resize: Size"),
         (_config(size=1e9), "its size has the height"),
@@ -238,7 +240,32 @@ def test_what_is_not_rebuilt_is_said():
         (_config(image_mean=[1] * 4), "4 mean"),
         (_config(image_mean="x"), "its image_mean is x"),
         (_config(image_mean=[float("nan")]), "its image_mean is nan"),
-        ('{"do_normalize": true}', "its image_mean is missing|image_mean is None"),
+        ('{"do_normalize": true}', "it normalizes, but has no image_mean.*without a name are not"),
+        (
+            '{"image_processor_type": "XImageProcessor", "do_rescale": true}',
+            "does not say do_normalize, but has no image_mean.*image processor X are not known",
+        ),
+        ('{"image_mean": [0.5]}', "its image_std is missing, not a list"),
+        (
+            '{"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000}',
+            "it prepares sound, not images",
+        ),
+        (
+            '{"image_processor_type": "PoolFormerImageProcessor", "crop_pct": 0}',
+            "its crop_pct is 0, not a share",
+        ),
+        (
+            '{"image_processor_type": "DPTImageProcessor", "ensure_multiple_of": 0.5}',
+            "its ensure_multiple_of is 0.5, not a whole number",
+        ),
+        (
+            '{"image_processor_type": "DPTImageProcessor", "ensure_multiple_of": 800}',
+            "Resize: Size",
+        ),
+        (
+            '{"image_processor_type": "GLPNImageProcessor", "size_divisor": "x"}',
+            "size_divisor is x",
+        ),
         (
             '{"image_processor_type": "ConvNextImageProcessor", "size": 224, "crop_pct": 9}',
             "crop_pct",
@@ -250,6 +277,127 @@ def test_what_is_not_rebuilt_is_said():
 def test_damaged_configs_are_refused_with_a_sentence(text, said):
     with pytest.raises(ReadError, match=said):
         read_normalization("preprocessor_config.json", text)
+
+
+# As the feature extractors wrote them, before there were image processors.
+OLD_MOBILEVIT = {
+    "crop_size": 256,
+    "do_center_crop": True,
+    "do_flip_channel_order": True,
+    "do_resize": True,
+    "feature_extractor_type": "MobileViTFeatureExtractor",
+    "resample": 2,
+    "size": 288,
+}
+OLD_GLPN = {
+    "do_rescale": True,
+    "do_resize": True,
+    "feature_extractor_type": "GLPNFeatureExtractor",
+    "resample": 2,
+    "size_divisor": 32,
+}
+OLD_DPT = {
+    "do_normalize": True,
+    "do_resize": True,
+    "ensure_multiple_of": 32,
+    "feature_extractor_type": "DPTFeatureExtractor",
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_std": [0.5, 0.5, 0.5],
+    "keep_aspect_ratio": True,
+    "resample": 2,
+    "size": 384,
+}
+_FRACTIONS = (ToRGB(), Scale())
+_STANDARD = MeanStd(*_IMAGENET)
+
+
+@pytest.mark.parametrize(
+    ("record", "steps", "said"),
+    [
+        (
+            OLD_MOBILEVIT,
+            (ToRGB(), Resize(288), CentreCrop(256), Scale(), ChannelOrder()),
+            (),
+        ),
+        (OLD_GLPN, _FRACTIONS, ("down to multiples of 32",)),
+        (dict(OLD_GLPN, do_resize=False), _FRACTIONS, ()),
+        (
+            {"image_processor_type": "Swin2SRImageProcessor", "pad_size": 16},
+            _FRACTIONS,
+            ("at the right and below there, up to the next multiple of 16",),
+        ),
+        ({"image_processor_type": "Swin2SRImageProcessor", "do_pad": False}, _FRACTIONS, ()),
+        (
+            {"image_processor_type": "PoolFormerImageProcessor", "crop_pct": 0.95, "resample": 2},
+            (ToRGB(), Resize(235), CentreCrop(224), Scale(), _STANDARD),
+            (),
+        ),
+        (
+            OLD_DPT,
+            (ToRGB(), Resize(384), Scale(), MeanStd((0.5,) * 3, (0.5,) * 3)),
+            ("rounded to the nearest multiple of 32 there, and of an image smaller than 384×384",),
+        ),
+        (
+            dict(OLD_DPT, size=[390, 300]),
+            (ToRGB(), Resize(384, "both", width=288), Scale(), MeanStd((0.5,) * 3, (0.5,) * 3)),
+            ("“keep_aspect_ratio” is not rebuilt for 384×288",),
+        ),
+        (
+            {"feature_extractor_type": "YolosFeatureExtractor", "size": 512, "max_size": 864},
+            (ToRGB(), Resize(512), Scale(), _STANDARD),
+            ("longer side is kept to 864", "multiples of 16 there"),
+        ),
+        (
+            {"image_processor_type": "DetrImageProcessor", "size": 600, "pad_size": {"height": 9}},
+            (ToRGB(), Resize(600), Scale(), _STANDARD),
+            ("longer side is kept to 1333", "“pad_size” (height 9) is not rebuilt"),
+        ),
+        (
+            {"feature_extractor_type": "PerceiverFeatureExtractor", "size": 224, "crop_size": 256},
+            (ToRGB(), Resize(256, interpolation="bicubic"), CentreCrop(224), Scale(), _STANDARD),
+            ("It crops before it resizes",),
+        ),
+        (
+            {"image_processor_type": "PerceiverImageProcessor", "size": [20, 30], "resample": 2},
+            (ToRGB(), Resize(20, "both", width=30), Scale(), _STANDARD),
+            ("The crop before resizing is not rebuilt",),
+        ),
+        (
+            {"image_processor_type": "PerceiverImageProcessor", "do_resize": False},
+            (*_FRACTIONS, _STANDARD),
+            ("is not rebuilt without a resize",),
+        ),
+        (
+            {
+                "image_processor_type": "ViTImageProcessor", "size": 384, "crop_pct": 0.9,
+                "max_size": 500, "size_divisor": 14, "keep_aspect_ratio": True,
+                "ensure_multiple_of": 14,
+            },
+            (ToRGB(), Resize(384, "both"), Scale(), MeanStd((0.5,) * 3, (0.5,) * 3)),
+            tuple(f"“{key}”" for key in (
+                "crop_pct", "max_size", "size_divisor", "keep_aspect_ratio", "ensure_multiple_of",
+            )),
+        ),
+        (
+            {"image_processor_type": "ViTImageProcessor", "do_resize": False, "crop_pct": 0.9},
+            (*_FRACTIONS, MeanStd((0.5,) * 3, (0.5,) * 3)),
+            (),
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_of_the_size_is_rebuilt_or_named(record, steps, said):
+    found = read_normalization("preprocessor_config.json", json.dumps(record))
+    assert found.pipeline.steps == steps
+    assert len(found.problems) == len(said)
+    for problem, part in zip(found.problems, said, strict=True):
+        assert part in problem
+
+
+def test_crop_pct_of_convnext_counts_below_384_only():
+    text = CONVNEXT.replace('"shortest_edge": 224', '"shortest_edge": 384')
+    found = read_normalization("preprocessor_config.json", text)
+    assert found.pipeline.steps[1:3] == (Resize(384, "both", "bicubic"), Scale())
+    assert "From a size of 384 on its crop_pct has no effect." in found.words
 
 
 # timm/inception_v3.tf_adv_in1k: 299, bicubic, Inception mean and std; the shape of timm's files.

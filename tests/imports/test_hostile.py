@@ -92,9 +92,15 @@ KEYS = (
     "do_convert_rgb", "do_flip_channel_order", "image_processor_type", "mean", "std",
     "input_size", "interpolation", "crop_mode", "pretrained_cfg", "transform",
     "__class_fullname__", "max_pixel_value", "normalization", "include_top",
+    "feature_extractor_type", "max_size", "keep_aspect_ratio", "ensure_multiple_of",
+    "size_divisor", "pad_size", "do_pad",
 )  # fmt: skip
 SIZES = st.sampled_from([{"shortest_edge": 30}, {"height": 20, "width": 30}, 16, [8, 9]])
-TYPES = st.sampled_from([f"{n}ImageProcessor" for n in ("CLIP", "ConvNext", "Levit", "X", "")])
+KINDS = (
+    "CLIP", "ConvNext", "Levit", "PoolFormer", "Perceiver", "DPT", "Detr", "Yolos", "GLPN",
+    "Swin2SR", "X", "",
+)  # fmt: skip
+TYPES = st.sampled_from([f"{kind}ImageProcessor" for kind in KINDS])
 
 
 @settings(max_examples=500, deadline=2000)

@@ -130,14 +130,19 @@ def test_every_keras_model_is_known_by_its_name():
 
 PROCESSORS = (
     "CLIP", "Bit", "Blip", "ViT", "Siglip", "DeiT", "Beit", "ConvNext", "EfficientNet",
-    "MobileNetV1", "MobileNetV2", "MobileViT", "Levit", "Segformer",
+    "MobileNetV1", "MobileNetV2", "MobileViT", "Levit", "Segformer", "PoolFormer", "DPT",
 )  # fmt: skip
+
+
+def _transformers():
+    torchvision_runs()  # transformers imports torchvision where that is installed
+    return pytest.importorskip("transformers", reason="transformers is not installed")
 
 
 @pytest.mark.parametrize("kind", PROCESSORS)
 def test_hugging_face_image_processors(kind):
     """Both the file with all keys and the bare one, whose gaps the library's defaults fill."""
-    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    transformers = _transformers()
     image = load_sample("coffee")
     make = getattr(transformers, f"{kind}ImageProcessor")
     tried = 0
@@ -155,3 +160,72 @@ def test_hugging_face_image_processors(kind):
             made = found.pipeline.fit()(image)
             np.testing.assert_allclose(made, done.transpose(1, 2, 0), rtol=1e-5, atol=1e-5)
     assert tried >= 2
+
+
+def _processed(kind, image, **given):
+    """What transformers makes of the image, and the import of the file that it would save."""
+    transformers = _transformers()
+    theirs = getattr(transformers, f"{kind}ImageProcessor")(**given)
+    done = theirs(image.pixels, return_tensors="np")["pixel_values"][0].transpose(1, 2, 0)
+    bare = json.dumps({"image_processor_type": f"{kind}ImageProcessor", **given})
+    found = [read_normalization("", text) for text in (bare, theirs.to_json_string())]
+    assert found[0].pipeline == found[1].pipeline and found[0].problems == found[1].problems
+    return done, found[0]
+
+
+@pytest.mark.parametrize("given", [{}, {"crop_pct": 0.97}, {"size": 200, "crop_pct": 1.0}])
+def test_hugging_face_crop_pct(given):
+    done, found = _processed("PoolFormer", load_sample("coffee"), **given)
+    assert found.problems == ()
+    np.testing.assert_allclose(found.pipeline.fit()(load_sample("coffee")), done, atol=1e-5)
+    squeezed = {**given, "size": {"height": 250, "width": 300}}
+    done, found = _processed("PoolFormer", load_sample("coffee"), **squeezed)
+    np.testing.assert_allclose(found.pipeline.fit()(load_sample("coffee")), done, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", [{}, {"size": 300}, {"size": 400, "max_size": 700}])
+@pytest.mark.parametrize("kind", ["Detr", "ConditionalDetr", "DeformableDetr"])
+def test_hugging_face_detection_keeps_the_proportions(kind, given):
+    image = load_sample("coffee")
+    done, found = _processed(kind, image, **given)
+    assert len(found.problems) == 1 and "The longer side is kept to" in found.problems[0]
+    np.testing.assert_allclose(found.pipeline.fit()(image), done, rtol=1e-5, atol=1e-5)
+
+
+def test_hugging_face_sizes_of_which_multiples_are_named():
+    """Where the sides are multiples already, nothing is left out."""
+    pixels = load_sample("coffee").pixels[:256, :384]
+    image = nv.image_of(pixels)
+    for kind, given, part in (
+        ("Yolos", {"size": 512}, "multiples of 16"),
+        ("GLPN", {}, "multiples of 32"),
+        ("DPT", {"size": 128, "keep_aspect_ratio": True}, "nearest pixel"),
+        ("DPT", {"size": 128, "keep_aspect_ratio": True, "ensure_multiple_of": 32}, "of 32"),
+    ):
+        done, found = _processed(kind, image, **given)
+        assert any(part in problem for problem in found.problems)
+        np.testing.assert_allclose(found.pipeline.fit()(image), done, rtol=1e-5, atol=1e-5)
+    done, found = _processed("DPT", image, size=200, ensure_multiple_of=32)
+    assert found.problems == ()
+    np.testing.assert_allclose(found.pipeline.fit()(image), done, rtol=1e-5, atol=1e-5)
+
+
+def test_hugging_face_padding_leaves_the_picture_as_it_is():
+    image = nv.image_of(load_sample("coffee").pixels[:50, :70])
+    done, found = _processed("Swin2SR", image)
+    assert done.shape[:2] == (56, 72) and "next multiple of 8" in found.problems[0]
+    np.testing.assert_allclose(found.pipeline.fit()(image), done[:50, :70], rtol=1e-5, atol=1e-6)
+
+
+def test_hugging_face_crop_before_resizing():
+    image = load_sample("coffee")
+    # 224 of 256 pixels: nothing is resized, so that the order does not count.
+    small = nv.image_of(image.pixels[:256, :384])
+    done, found = _processed("Perceiver", small)
+    assert len(found.problems) == 1 and "It crops before it resizes" in found.problems[0]
+    np.testing.assert_allclose(found.pipeline.fit()(small), done, rtol=1e-5, atol=1e-5)
+    done, found = _processed("Perceiver", image)
+    assert np.abs(found.pipeline.fit()(image) - done).mean() < 0.06  # of a std of 1
+    whole, found = _processed("Perceiver", image, do_center_crop=False)
+    assert found.problems == ()
+    np.testing.assert_allclose(found.pipeline.fit()(image), whole, rtol=1e-5, atol=1e-5)
