@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -16,12 +18,14 @@ from app import keys
 from app.cached import lit, remembered
 from app.controls import menu
 from app.frame import Frame, say_source
+from app.sources import Collection
 from app.text import plain
 from app.views.compare import NONE_READABLE
 from normviz.display import to_bytes
-from normviz.errors import NormvizError, ParameterError, ReadError
+from normviz.errors import NormvizError, NotFittedError, ParameterError, ReadError
 from normviz.images import Image
 from normviz.imports import read_normalization
+from normviz.imports.found import MeanImage
 from normviz.methods import METHODS
 from normviz.pipeline import (
     KNOWN,
@@ -54,6 +58,17 @@ _EXAMPLES = {
     "after_resize": ("Your set's mean and std, measured after resizing", MEASURED_AFTER_RESIZE),
     "full_size": ("Your set's mean and std, measured at full size", MEASURED_AT_FULL_SIZE),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What the steps that take numbers of a set are fitted on: images, or constants."""
+
+    key: str
+    value: Any
+    words: str
+    images: int = 0
+    """How many images; 0 for constants."""
 
 
 def _starts() -> dict[str, tuple[str, Pipeline]]:
@@ -96,42 +111,45 @@ def _body(shared: Frame) -> None:
         st.warning(plain(problem))
     if said := st.session_state.pop("pipeline_said", ""):
         st.info(plain(said))
-    images = _images(shared)
+    images = _images(shared.collection)
     with st.container(key="pipeline_columns"):
         left, right = st.columns([1, 2], gap="large")
     with left:
         _steps(pipeline)
         _as_json()
+        given = _given(shared, pipeline)
     # On a phone the result stands above the steps, and what follows from them below (style.py).
     result = right.container(key="pipeline_result")
     further = right.container(key="pipeline_further")
     if image is None:
         result.info("This image could not be read; choose another one.")
         return
-    fitted, failed = _as_far_as_it_goes(shared, pipeline, images, image)
+    fitted, failed = _as_far_as_it_goes(pipeline, given, shared.missing, image)
     with result:
         if failed:
             st.warning(plain(failed), icon=":material/block:")
         _stages(fitted, image, shared.collection.titles[index])
+        if given is not None and fitted.pipeline.fits_on:
+            st.caption(plain(_fitted_on(fitted.pipeline.steps, given)))
         for said in remarks(pipeline):
             if said != failed:
                 st.warning(plain(said), icon=":material/rule:")
     with further:
-        _along(shared, fitted, images)
+        _along(shared, fitted, given, images)
         if not failed:
-            _other_order(pipeline, images)
+            _other_order(fitted, given, shared.missing, images)
             _code(fitted)
 
 
 def _as_far_as_it_goes(
-    shared: Frame, pipeline: Pipeline, images: list[Image], image: Image
+    pipeline: Pipeline, given: _Given | None, missing: str, image: Image
 ) -> tuple[FittedPipeline, str]:
     """The longest part of the pipeline that works on the image, and why the rest does not."""
     failed = ""
     for length in range(len(pipeline.steps), 0, -1):
         part = Pipeline(pipeline.steps[:length])
         try:
-            fitted = _fitted(shared, part, images)
+            fitted = _fitted(part, given, missing)
             list(fitted.stages(image))
             return fitted, failed
         except NormvizError as error:
@@ -172,7 +190,13 @@ def _drawable(pipeline: Pipeline) -> Pipeline:
 def _start() -> None:
     chosen = st.session_state["pipeline_start"]
     if chosen in _starts():
-        st.session_state[keys.PIPELINE.name] = _text(_starts()[chosen][1])
+        pipeline = _starts()[chosen][1]
+        st.session_state[keys.PIPELINE.name] = _text(pipeline)
+        if chosen in KNOWN and pipeline.fits_on:
+            st.session_state["pipeline_said"] = (
+                f"{KNOWN[chosen].note} Bring the file under “Fit on” in the sidebar, as “Constants "
+                "from a file or a text”."
+            )
 
 
 def _from_file() -> None:
@@ -341,7 +365,8 @@ def _as_json() -> None:
             key="pipeline_file",
             on_change=_from_file,
             help="A pipeline's JSON, Hugging Face's preprocessor_config.json, timm's config.json, "
-            "or Normalize(…) of torchvision or Albumentations as text.",
+            "Normalize(…) of torchvision or Albumentations as text, Caffe's mean.binaryproto or a "
+            "mean image as .npy.",
         )
         st.text_area(
             "Steps as JSON",
@@ -365,8 +390,7 @@ def _image(shared: Frame) -> tuple[int, Image | None]:
         return index, None
 
 
-def _images(shared: Frame) -> list[Image]:
-    collection = shared.collection
+def _images(collection: Collection) -> list[Image]:
     found = []
     for index in range(0, len(collection), max(1, -(-len(collection) // MOST_IMAGES))):
         try:
@@ -376,9 +400,81 @@ def _images(shared: Frame) -> list[Image]:
     return found
 
 
-def _fitted(shared: Frame, pipeline: Pipeline, images: list[Image]) -> FittedPipeline:
-    key = ("pipeline", shared.collection.key, len(images), pipeline)
-    return remembered(key, lambda: pipeline.fit(images))
+def _given(shared: Frame, pipeline: Pipeline) -> _Given | None:
+    """What “Fit on” says, or the mean image that the steps were read from."""
+    if not pipeline.fits_on:
+        return None
+    file = st.session_state.get("pipeline_file")
+    own = _mean_image(file.name, file.getvalue()) if file is not None else None
+    if own is not None and st.toggle(
+        plain(f"Fit on {own.words}"),
+        value=True,
+        key="pipeline_own",
+        help="Off: what “Fit on” in the sidebar says.",
+    ):
+        return own
+    numbers = shared.numbers
+    if numbers is None:
+        return None
+    if numbers.collection is None:
+        return _Given(numbers.key, numbers.value, numbers.words)
+    images = _images(numbers.collection)
+    count = len(numbers.collection)
+    some = f"{len(images)} of {count:,}" if len(images) < count else str(count)
+    words = f"{some} image{'s' * (count != 1)} of {numbers.collection.title}"
+    return _Given(numbers.key, images, words, len(images))
+
+
+def _mean_image(name: str, data: bytes) -> _Given | None:
+    """The mean image of an uploaded file, None where the file holds none."""
+    key = ("mean image of steps", blake2b(data, digest_size=16).hexdigest(), name)
+
+    def build() -> MeanImage | None:
+        try:
+            found = read_normalization(name, data).numbers
+        except NormvizError:
+            return None
+        return found if isinstance(found, MeanImage) else None
+
+    found = remembered(key, build)
+    return None if found is None else _Given(":".join(key), found, f"the mean image of {name}")
+
+
+def _fitted_on(steps: Sequence[Step], given: _Given) -> str:
+    """Say which steps were fitted, on what, and how.
+
+    >>> step = Normalize(METHODS["dataset_zscore"]())
+    >>> _fitted_on([STEPS["resize"](8), step], _Given("", None, "preset CLIP"))
+    'Step 2 takes its numbers from preset CLIP, as they are.'
+    """
+    fitted = [
+        str(number)
+        for number, step in enumerate(steps, 1)
+        if isinstance(step, Normalize) and step.method.about.fits_on
+    ]
+    many = len(fitted) > 1
+    which = f"Steps {', '.join(fitted[:-1])} and {fitted[-1]}" if many else f"Step {fitted[0]}"
+    if not given.images:
+        takes = "take their" if many else "takes its"
+        return f"{which} {takes} numbers from {given.words}, as they are."
+    return (
+        f"{which} {'are' if many else 'is'} fitted on {given.words}, as they arrive there, without "
+        "the light of the sliders."
+    )
+
+
+def _fitted(pipeline: Pipeline, given: _Given | None, missing: str) -> FittedPipeline:
+    if not pipeline.fits_on:
+        return pipeline.fit()
+    if given is None:
+        raise NotFittedError(missing)
+    for step in pipeline.steps:
+        if isinstance(step, Normalize) and step.method.about.needs_images and not given.images:
+            raise NotFittedError(
+                f"{step.method.about.title} is fitted on images, and “{given.words}” holds none. "
+                "Choose images under “Fit on”."
+            )
+    return remembered(("pipeline", given.key, pipeline), lambda: pipeline.fit(given.value))
 
 
 def _stages(fitted: FittedPipeline, image: Image, title: str) -> None:
@@ -426,10 +522,12 @@ def _stage(at: int, stage: Stage) -> None:
     )
 
 
-def _along(shared: Frame, fitted: FittedPipeline, images: list[Image]) -> None:
+def _along(
+    shared: Frame, fitted: FittedPipeline, given: _Given | None, images: list[Image]
+) -> None:
     st.subheader("The set along the way", anchor=False)
     found = remembered(
-        ("along", shared.collection.key, len(images), fitted.pipeline),
+        ("along", shared.collection.key, len(images), _key(given), fitted.pipeline),
         lambda: statistics_along(fitted, images),
     )
     st.markdown(_table(found))
@@ -453,8 +551,15 @@ def _listed(values: np.ndarray) -> str:
     return ", ".join(f"{value:.4g}".replace("-", "−") for value in values)
 
 
-def _other_order(pipeline: Pipeline, images: list[Image]) -> None:
-    others = _orders(pipeline)
+def _key(given: _Given | None) -> str:
+    return "" if given is None else given.key
+
+
+def _other_order(
+    fitted: FittedPipeline, given: _Given | None, missing: str, images: list[Image]
+) -> None:
+    pipeline = fitted.pipeline
+    others = _orders(pipeline, measured=given is not None and given.images > 0)
     if not others:
         return
     st.subheader("Does the order matter?", anchor=False)
@@ -464,8 +569,8 @@ def _other_order(pipeline: Pipeline, images: list[Image]) -> None:
     other = others[picked]
     try:
         effect = remembered(
-            ("order", tuple(image.digest for image in images), pipeline, other),
-            lambda: order_effect(images, pipeline, other),
+            ("order", tuple(image.digest for image in images), _key(given), pipeline, other),
+            lambda: order_effect(images, fitted, _fitted(other, given, missing)),
         )
     except NormvizError as error:
         st.warning(plain(str(error)))
@@ -475,12 +580,12 @@ def _other_order(pipeline: Pipeline, images: list[Image]) -> None:
         st.markdown(_table(effect.second))
 
 
-def _orders(pipeline: Pipeline) -> Mapping[str, Pipeline]:
-    """Each pair of neighbours swapped; a fitted method first, measured at full size."""
+def _orders(pipeline: Pipeline, measured: bool) -> Mapping[str, Pipeline]:
+    """Each pair of neighbours swapped; a method that is ``measured`` first, at full size."""
     found = {}
     steps = list(pipeline.steps)
     for at, step in enumerate(steps):
-        if at and isinstance(step, Normalize) and step.method.about.fits_on:
+        if measured and at and isinstance(step, Normalize) and step.method.about.fits_on:
             moved = [step, *steps[:at], *steps[at + 1 :]]
             found[f"step {at + 1} first: “{step.words()}” at full size"] = Pipeline(tuple(moved))
     # The last ones first: what comes after a normalization tends to matter most.
