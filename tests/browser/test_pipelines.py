@@ -298,3 +298,38 @@ def test_a_phone_shows_the_pictures_before_the_steps(open_page, width, first):
         assert top["pictures"]["y"] < top["steps"]["y"] < top["further"]["y"]
     else:
         assert top["steps"]["x"] + top["steps"]["width"] < top["pictures"]["x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "columns"),
+    [
+        ("/methods?method=Dataset+mean+and+std+per+channel", 2),
+        ("/methods?method=Group+normalization", 2),
+        ("/network", 5),
+    ],
+)
+def test_a_phone_shows_picture_and_result_whole_or_says_that_they_are_swiped(
+    open_page, path, columns
+):
+    page = open_page(path, width=390, height=844)
+    cells = page.locator("[data-row]:visible").evaluate_all(
+        """all => all.map((cell) => {
+             const box = cell.getBoundingClientRect();
+             return [Math.round(box.top), Math.round(box.left), Math.round(box.right)];
+           })"""
+    )
+    first = [cell for cell in cells if cell[0] == cells[0][0]]
+    assert len(first) == columns
+    said = page.locator(".grid-viewer .bar").first.evaluate(
+        "(bar) => getComputedStyle(bar, '::after').content"
+    )
+    if columns == 2:
+        assert all(left >= 0 and right <= 390 and right - left > 150 for _, left, right in first)
+        assert said == "none"
+        # Numbers stay within their panels.
+        assert page.locator("[data-row] table").evaluate_all(
+            "all => all.every((table) => table.scrollWidth <= table.clientWidth)"
+        )
+    else:
+        assert first[1][2] > 390
+        assert "Swipe for all" in said
