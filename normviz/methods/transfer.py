@@ -195,8 +195,19 @@ class Macenko(Method):
         used_by="Digital pathology (H&E slides)",
         libraries=(
             (
-                "torchstain, staintools and the MATLAB toolbox",
-                "The same steps, then cut to bytes.",
+                "torchstain, M. Veta's MATLAB toolbox",
+                "The same steps and reference, then bytes: torchstain cuts off (up to 1 level, "
+                "0.004, darker), the toolbox rounds; what is brighter than 1 becomes 1.",
+            ),
+            (
+                "staintools",
+                "Takes for tissue what is darker than 0.8 in L of LAB, not what is dense in all "
+                "channels (99.7 % of the photo retina, here 58 %); OD is −ln(x / 255) with 0 taken "
+                "for 1 and no less than 0 (0.06 more than here at bright levels, 0.75 at level 1); "
+                "amounts by a non-negative LASSO of λ = 0.01, not by least squares; the "
+                "reference is a slide that it is given. Its stains of that photo lie 4° and 8° "
+                "away, and with the reference of here the result differs by 3.4 levels on average "
+                "(23 at the most).",
             ),
             (
                 "monai.apps.pathology NormalizeHEStains",

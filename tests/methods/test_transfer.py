@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -147,6 +148,107 @@ def test_one_stain_alone_stays():
     amounts = np.random.default_rng(0).uniform(0.3, 1.5, (30, 30, 1))
     x = lit(amounts * [1, 0])
     np.testing.assert_allclose(nv.METHODS["macenko"]().fit().reference(x), x, rtol=1e-12)
+
+
+RETINA = load_sample("retina").pixels
+
+
+def density_of(x: np.ndarray) -> np.ndarray:
+    return -np.log((x.reshape(-1, 3) + 1.0) / 240)
+
+
+class StainTools:
+    """staintools' steps as its source has them, in NumPy; the LASSO is solved directly."""
+
+    def tissue(self, x: np.ndarray) -> np.ndarray:
+        return cv2.cvtColor(x, cv2.COLOR_RGB2LAB)[..., 0].ravel() / 255 < 0.8
+
+    def density(self, x: np.ndarray) -> np.ndarray:
+        return np.maximum(-np.log(np.where(x == 0, 1, x).reshape(-1, 3) / 255), 1e-6)
+
+    def stains(self, x: np.ndarray) -> np.ndarray:
+        tissue = self.density(x)[self.tissue(x)]
+        plane = np.linalg.eigh(np.cov(tissue, rowvar=False))[1][:, [2, 1]]
+        plane = plane * np.where(plane[0] < 0, -1, 1)
+        along = tissue @ plane
+        ends = np.percentile(np.arctan2(along[:, 1], along[:, 0]), [1, 99])
+        pair = sorted((plane @ [np.cos(end), np.sin(end)] for end in ends), key=lambda s: -s[0])
+        return np.stack(pair, axis=1)
+
+    def amounts(self, x: np.ndarray, stains: np.ndarray, weight: float = 0.01) -> np.ndarray:
+        """argmin ½‖OD − S a‖² + λ Σ a with a ≥ 0: both stains, or the better one alone."""
+        pulled = stains.T @ self.density(x).T - weight
+        both = np.linalg.solve(stains.T @ stains, pulled)
+        # Unit stains: alone, each has its own amount, and takes half its square off the cost.
+        alone = np.maximum(pulled, 0)
+        alone *= alone >= alone[::-1]
+        return np.where((both >= 0).all(axis=0), both, alone)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        amounts = self.amounts(x, stains := self.stains(x))
+        assert stains.shape == STAINS.shape
+        amounts *= (AMOUNTS / np.percentile(amounts, 99, axis=1))[:, np.newaxis]
+        return (255 * np.exp(-STAINS @ amounts)).T.reshape(x.shape).astype(np.uint8)
+
+
+def said_of(library: str) -> str:
+    return dict(nv.METHODS["macenko"].about.libraries)[library]
+
+
+def test_the_lasso_of_two_stains_is_its_least_cost():
+    theirs, x = StainTools(), RETINA[::16, ::16].copy()
+    stains, density = theirs.stains(x), theirs.density(x).T
+    found = theirs.amounts(x, stains)
+    np.testing.assert_allclose(np.linalg.norm(stains, axis=0), 1, rtol=1e-12)
+    assert found.min() == 0 and (found > 0).all(axis=0).any()
+    # The slope is 0 where an amount is free, and up where it is held at 0.
+    slope = stains.T @ (stains @ found - density) + 0.01
+    assert slope.min() > -1e-12 and np.abs(slope[found > 0]).max() < 1e-12
+
+
+def test_staintools_takes_other_steps_by_the_stated_numbers():
+    theirs, said = StainTools(), said_of("staintools")
+    ours = nv.METHODS["macenko"]().fit()
+    density = density_of(RETINA)
+    dense = (density >= 0.15).all(axis=1)
+    assert theirs.tissue(RETINA).mean() == pytest.approx(0.997, abs=5e-4)
+    assert dense.mean() == pytest.approx(0.58, abs=5e-3)
+    assert "99.7 % of the photo retina, here 58 %" in said
+    levels = np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(256, 1, 3)
+    more = (theirs.density(levels) - density_of(levels))[:, 0]
+    np.testing.assert_allclose(more[64:], 0.06, atol=0.02)
+    assert more.max() == more[1] == pytest.approx(0.75, abs=5e-3)
+    assert "0.06 more than here at bright levels, 0.75 at level 1" in said
+    stains, own = theirs.stains(RETINA), ours.method._stains(density)
+    away = [angle(stains[:, which], own[:, which]) for which in (0, 1)]
+    np.testing.assert_allclose(away, [4, 8], atol=0.5)
+    assert "4° and 8° away" in said
+    gap = np.abs(255 * ours.reference(RETINA) - theirs(RETINA))
+    assert gap.mean() == pytest.approx(3.4, abs=0.05) and gap.max() == pytest.approx(23, abs=0.5)
+    assert "3.4 levels on average (23 at the most)" in said
+
+
+def test_torchstain_and_the_toolbox_differ_by_bytes_alone():
+    x, _ = slide(seed=3)
+    for pixels in (RETINA, np.rint(255 * x.clip(0, 1)).astype(np.uint8)):
+        density = density_of(pixels)
+        tissue = density[~(density < 0.15).any(axis=1)]
+        # Neither turns the axes, as is done here.
+        plane = np.linalg.eigh(np.cov(tissue.T))[1][:, 1:]
+        for turned in (plane, -plane):
+            along = tissue @ turned
+            ends = np.percentile(np.arctan2(along[:, 1], along[:, 0]), [1, 99])
+            first, second = (turned @ [np.cos(end), np.sin(end)] for end in ends)
+            stains = np.stack((first, second) if first[0] > second[0] else (second, first), axis=1)
+            amounts = np.linalg.lstsq(stains, density.T, rcond=None)[0]
+            amounts *= (AMOUNTS / np.percentile(amounts, 99, axis=1))[:, np.newaxis]
+            levels = np.minimum(240 * np.exp(-STAINS @ amounts), 255).T.reshape(pixels.shape)
+            ours = 255 * nv.METHODS["macenko"]().fit().reference(pixels).clip(0, 1)
+            cut, rounded = ours - np.floor(levels), np.abs(ours - np.rint(levels))
+            assert cut.min() > -1e-9 and 0.99 < cut.max() < 1 + 1e-9
+            assert 0.49 < rounded.max() < 0.5 + 1e-9
+    said = said_of("torchstain, M. Veta's MATLAB toolbox")
+    assert "up to 1 level, 0.004, darker" in said and "the toolbox rounds" in said
 
 
 def test_reinhard_on_bytes_is_the_definition_and_leaves_what_is_stretched_to_float64():
