@@ -150,8 +150,9 @@ PRESETS: dict[str, Preset] = _by_key(
         order="RGB",
         family=_CLASSIFIERS,
         source=f"{_TIMM} (IMAGENET_DEFAULT)",
-        models="nearly all weights of torchvision, timm's default, DINOv2, SegFormer; Keras "
-        "mode “torch” (DenseNet); inside the graph of Keras' ConvNeXt and EfficientNet",
+        models="nearly all weights of torchvision, timm's default (its MobileNetV2 too, such as "
+        "mobilenetv2_100.ra_in1k), DINOv2, SegFormer; Keras mode “torch” (DenseNet); inside the "
+        "graph of Keras' ConvNeXt and EfficientNet",
         note="Its std is probably a mean of per-image stds of a lost subset (pytorch/vision#1439).",
         url=_TIMM_URL,
     ),
@@ -164,9 +165,10 @@ PRESETS: dict[str, Preset] = _by_key(
         order="RGB",
         family=_CLASSIFIERS,
         source=f"{_TIMM} (IMAGENET_INCEPTION)",
-        models="Inception, Xception, NASNet, BiT, ViT and SigLIP in timm; IMAGENET_STANDARD in "
-        "Hugging Face; EfficientNetV2-L in torchvision; Keras mode “tf” (MobileNet and V2, "
-        "Inception, Xception, NASNet, ResNetV2); ArcFace (127.5 and 127.5 on 0–255)",
+        models="Inception, Xception, NASNet, BiT, ViT, SigLIP and EfficientNet-Lite (tf) in timm; "
+        "IMAGENET_STANDARD in Hugging Face; EfficientNetV2-L in torchvision; Keras mode “tf” "
+        "(MobileNet and V2, Inception, Xception, NASNet, ResNetV2); ArcFace (127.5 and 127.5 on "
+        "0–255)",
         note="The same as scaling to [−1, 1]. Not what torchvision's ResNets were trained with: "
         "the checkpoint decides, not the architecture.",
         url=_TIMM_URL,
@@ -205,7 +207,8 @@ PRESETS: dict[str, Preset] = _by_key(
         order="RGB",
         family=_CLASSIFIERS,
         source="tensorflow/tpu models/official/efficientnet/lite/efficientnet_lite_builder.py",
-        models="EfficientNet-Lite0 to Lite4, and their ports that keep these numbers",
+        models="EfficientNet-Lite0 to Lite4, and their ports that keep these numbers (timm's takes "
+        "0.5 / 0.5)",
         note="Black becomes −0.992 and white 1: not quite 0.5 / 0.5.",
         url="https://github.com/tensorflow/tpu/blob/master/models/official/efficientnet/lite/efficientnet_lite_builder.py",
     ),

@@ -77,6 +77,21 @@ def test_numbers_are_those_published():
     assert {key for key, p in PRESETS.items() if p.scale == 255} == BGR_ON_255 | RGB_ON_255
 
 
+@pytest.mark.parametrize(
+    ("key", "network"),
+    [
+        # timm/models/efficientnet.py: tf_efficientnet_lite0.in1k has mean and std (0.5, 0.5, 0.5)
+        ("half", "ViT, SigLIP and EfficientNet-Lite (tf) in timm"),
+        ("efficientnet_lite", "timm's takes 0.5 / 0.5"),
+        # MobileNetV2 stands under both: the checkpoint decides.
+        ("imagenet", "mobilenetv2_100.ra_in1k"),
+        ("half", "Keras mode “tf” (MobileNet and V2,"),
+    ],
+)
+def test_networks_stand_with_the_numbers_of_their_checkpoints(key, network):
+    assert network in PRESETS[key].models
+
+
 # Of these no primary source is known, or none could be read.
 SECOND_HAND = {
     "ilsvrc_mean_pixel", "cifar10", "fashion_mnist", "svhn", "stl10", "tiny_imagenet",
