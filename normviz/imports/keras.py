@@ -30,7 +30,16 @@ _INSIDE = {
     "and std in their first layers; S, M and L do x/128 − 1 there",
     "efficientnet": "EfficientNet divides by 255 and normalizes in its first layers",
     "mobilenetv3": "MobileNetV3 does x/127.5 − 1 in its first layer",
+    # keras/applications/regnet.py and resnet_rs.py of Keras 2; Keras 3 has neither.
+    "regnet": "RegNet divides by 255 in its first layer, and does not normalize",
+    "resnetrs": "ResNet-RS divides by 255 and normalizes with ImageNet's mean and std in its first "
+    "layers",
 }
+_VARIANTS = {
+    "regnet": r"[xy](002|004|006|008|016|032|040|064|080|120|160|320)",
+    "resnetrs": r"(50|101|152|200|270|350|420)",
+}
+_LETTERS = r"(b[0-7]|[sml]|tiny|small|base|large|xlarge)"
 
 
 _CODE = re.compile(r"\bapplications\.(\w{1,40})|preprocess_input\(.{0,80}mode=[\"'](\w{1,10})")
@@ -67,9 +76,7 @@ def read_name(name: str, text: str) -> Imported | None:
             pipeline=pipeline_of(name, constants),
         )
     for module, inside in _INSIDE.items():
-        if word == module or re.fullmatch(
-            rf"{module}(b[0-7]|[sml]|tiny|small|base|large|xlarge)", word
-        ):
+        if word == module or re.fullmatch(module + _VARIANTS.get(module, _LETTERS), word):
             return Imported(
                 "Keras preprocess_input that does nothing",
                 _NOTHING,

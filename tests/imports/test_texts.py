@@ -222,11 +222,21 @@ def test_the_order_can_be_given():
 
 
 @pytest.mark.parametrize(
-    "name", ["EfficientNetB0", "efficientnet_v2", "MobileNetV3Large", "ConvNeXtTiny"]
+    ("name", "inside"),
+    [
+        ("EfficientNetB0", "divides by 255 and normalizes"),
+        ("efficientnet_v2", "S, M and L do x/128 − 1"),
+        ("MobileNetV3Large", "does x/127.5 − 1"),
+        ("ConvNeXtTiny", "ImageNet's mean and std on 0–255"),
+        ("RegNetX002", "RegNet divides by 255 in its first layer, and does not normalize"),
+        ("from keras.applications.regnet import RegNetY320", "RegNet divides by 255"),
+        ("ResNetRS50", "ResNet-RS divides by 255 and normalizes with ImageNet's mean and std"),
+        ("resnet_rs", "ResNet-RS divides by 255"),
+    ],
 )
-def test_architectures_that_normalize_inside_take_pixels_as_they_are(name):
+def test_architectures_that_normalize_inside_take_pixels_as_they_are(name, inside):
     found = read_normalization("", name)
-    assert "takes pixels of 0–255 as they are" in found.words
+    assert "takes pixels of 0–255 as they are" in found.words and inside in found.words
     np.testing.assert_allclose(nv.METHODS["dataset_zscore"]().fit(found.numbers)(PHOTO), PHOTO)
     np.testing.assert_array_equal(found.pipeline.fit()(nv.image_of(PHOTO)), PHOTO)
 
@@ -250,6 +260,8 @@ def test_torchvision_weights_bring_their_sizes():
     [
         ("", "no mean and std were found"),
         ("resnet50 is nice, really", "no mean and std were found"),
+        ("RegNetX003", "no mean and std were found"),
+        ("ConvNeXt50", "no mean and std were found"),
         ("Normalize(mean=self.mean, std=self.std)", "it uses mean, whose value is not in the text"),
         ("Normalize(m, s)", "it uses the variable m"),
         ("Normalize(*stats)", r"unpacks a variable with \*"),
