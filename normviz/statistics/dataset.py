@@ -21,7 +21,7 @@ from normviz.statistics.estimate import Estimate, estimate
 from normviz.statistics.measure import Key, measured
 from normviz.statistics.moments import Moments
 from normviz.statistics.patches import PatchPlan, PatchSums
-from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.pixel_sums import PixelSums, PositionSums
 from normviz.statistics.rows import Row, kept
 
 PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
@@ -95,7 +95,7 @@ class DatasetStatistics:
     unreadable: int = 0
     problems: tuple[Problem, ...] = ()
     side: int | None = None
-    pixel_sums: Mapping[int, PixelSums] = field(default_factory=dict)
+    pixel_sums: Mapping[int, PositionSums] = field(default_factory=dict)
     plan: PatchPlan | None = None
     patch_sums: Mapping[tuple[int, int], PatchSums] = field(default_factory=dict)
     labels: Mapping[str, DatasetStatistics] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class DatasetStatistics:
             across=across,
             rows=(one.row,),
             side=mean_image,
-            pixel_sums={image.channels: PixelSums.of(image, mean_image)} if mean_image else {},
+            pixel_sums={image.channels: PositionSums.of(image, mean_image)} if mean_image else {},
             plan=patches,
             patch_sums={(image.channels, drawn.top): drawn} if drawn else {},
             labels={} if image.label is None else {image.label: cls(parts=parts, across=across)},
@@ -277,13 +277,22 @@ class DatasetStatistics:
 
     @cached_property
     def fraction_mean_image(self) -> np.ndarray:
-        """Mean at each position ``(side, side, C)``, as fractions of the value range."""
+        """Mean at each position, as fractions of the value range.
+
+        ``(H, W, C)`` of the images where they all have one size of at most ``side²`` pixels, else
+        ``(side, side, C)``, to which each was squeezed.
+        """
         return self._sums.mean
 
     @cached_property
     def fraction_std_image(self) -> np.ndarray:
-        """Population std at each position ``(side, side, C)``, as fractions."""
+        """Population std at each position, as fractions; of the mean image's size."""
         return self._sums.std
+
+    @property
+    def mean_image_is_squeezed(self) -> bool:
+        """Whether images were squeezed for the mean image: of many sizes, or larger ones."""
+        return self._position_sums.own is None
 
     @cached_property
     def patch_moments(self) -> SecondMoments:
@@ -408,6 +417,10 @@ class DatasetStatistics:
 
     @property
     def _sums(self) -> PixelSums:
+        return self._position_sums.best
+
+    @property
+    def _position_sums(self) -> PositionSums:
         self._refuse_empty()
         if not self.pixel_sums:
             raise NotFittedError(
