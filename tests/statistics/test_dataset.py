@@ -100,10 +100,58 @@ def test_mixed_depths_are_given_as_fractions():
         image_of(np.full((2, 2), 39321, np.uint16)),
     )
     stats = scan([byte, word])
-    assert stats.value_range == (0, 1) and not stats.exact
+    assert stats.value_range == (0, 1) and stats.exact
     assert stats.mean[0] == pytest.approx(0.4) and stats.std.pooled[0] == pytest.approx(0.2)
     assert (stats.low[0], stats.high[0]) == pytest.approx((0.2, 0.6))
-    assert stats.percentiles is None
+    assert not scan([byte, image_of(np.full((2, 2), 0.5, np.float32))]).exact
+
+
+def test_percentiles_and_histogram_of_mixed_depths_are_those_of_all_pixels():
+    rng = np.random.default_rng(8)
+    grey = rng.integers(0, 256, (9, 5), dtype=np.uint8)
+    colour = rng.integers(0, 65536, (4, 6, 3), dtype=np.uint16)
+    stats = scan([image_of(grey), image_of(colour)])
+    levels = np.concatenate(
+        [np.repeat(grey.reshape(-1, 1).astype(int) * 257, 3, 1), colour.reshape(-1, 3)]
+    )
+    np.testing.assert_allclose(stats.mean, levels.mean(axis=0) / 65535, rtol=1e-14)
+    np.testing.assert_allclose(stats.std.pooled, levels.std(axis=0) / 65535, rtol=1e-13)
+    for q, values in stats.percentiles.items():
+        np.testing.assert_allclose(values, np.percentile(levels, q, axis=0) / 65535, rtol=1e-12)
+    bins = [np.bincount(channel // 256, minlength=256) for channel in levels.T]
+    np.testing.assert_array_equal(stats.histogram, bins)
+
+
+def test_numbers_by_label_are_in_the_range_of_the_set_and_as_many():
+    rng = np.random.default_rng(9)
+    made = [
+        image_of(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8), label="eight"),
+        image_of(rng.integers(0, 65536, (3, 7, 3), dtype=np.uint16), label="sixteen"),
+    ]
+    record = json.loads(json.dumps(scan(made).to_dict()))
+    assert record["value_range"] == [0, 1]
+    for image in made:
+        flat = image.pixels.reshape(-1, 3) / image.value_range.high
+        part = record["by_label"][image.label]
+        assert part.keys() == record.keys() & part.keys() and part["images"] == 1
+        np.testing.assert_allclose(part["mean"], flat.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["std"]["pooled"], flat.std(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["min"], flat.min(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["max"], flat.max(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["variance"]["within"], flat.var(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["covariance"], np.cov(flat.T, ddof=0), rtol=1e-9)
+        np.testing.assert_allclose(part["percentiles"]["25"], np.percentile(flat, 25, axis=0))
+    # In one range, the numbers of the label are those of its own statistics to the bit.
+    alone = scan(made[:1])
+    assert alone.to_dict()["by_label"]["eight"]["mean"] == alone.mean.tolist()
+
+
+def test_the_record_of_a_part_is_not_exact_for_the_whole():
+    made = [image_of(np.full((2, 2), value, np.uint8)) for value in range(8)]
+    partial = [one.to_dict() for one in scan_progress(made, every=0.0, seed=0, images_a_part=2)]
+    assert [one["complete"] for one in partial] == [False] * (len(partial) - 1) + [True]
+    assert [one["exact"] for one in partial] == [one["complete"] for one in partial]
+    assert all(one["integers"] for one in partial)
 
 
 def test_floats_agree_with_numpy():
