@@ -131,6 +131,8 @@ def _cell(
     if names != CHANNEL_NAMES[found.channels]:
         note += f"; {', '.join(names)} drawn as {', '.join(CHANNEL_NAMES[found.channels])}"
     note += _template_words(column, row.image)
+    if window == (found.low.min() - 0.5, found.high.max() + 0.5):
+        note += "; one value everywhere, drawn mid-grey"
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
     if pair is not None:
         scale, start = 1.0, 0.0
