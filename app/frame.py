@@ -54,14 +54,19 @@ def say_source(shared: Frame) -> None:
     say_problems(shared.collection)
 
 
+# Up to so many that could not be read are listed at once.
+_OPENED = 10
+
+
 def say_problems(collection: Collection) -> None:
     """Say what could not be read of a collection, and what reading did to the files."""
     problems = collection.problems
     if problems:
-        many = len(problems) > 1
+        opened = len(problems) <= _OPENED or not len(collection)
+        said = f"{len(problems)} file{'s' if len(problems) > 1 else ''} could not be read"
         with st.expander(
-            f"{len(problems)} file{'s' if many else ''} could not be read",
-            expanded=len(problems) <= 3,
+            said if opened else plain(f"{said}, first {problems[0]}"),
+            expanded=opened,
             icon=":material/warning:",
         ):
             for problem in problems[:50]:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from app import charts, keys
-from app.cached import ahead, compared
+from app.cached import ahead, compared, lit_statistics
 from app.controls import choice, switch, whole
 from app.selection import Column, Row, Selection, light_words
 from app.text import plain
@@ -53,6 +53,14 @@ def section(chosen: Selection) -> None:
             "methods on 0–255 and on 0–1 fit one axis.",
         )
     st.session_state["activations_of"] = (day.index, layer)
+    if not lit_statistics(day.image, Light()).std.any():
+        st.caption(
+            plain(
+                f"“{day.title}” is one colour everywhere: filters find nothing in it to compare. "
+                "Choose another scene."
+            )
+        )
+        return
     pair = _pair(chosen, day)
     results = [_row(chosen, column, pair, layer) for column in chosen.shown]
     for sentence in (found for found in results if isinstance(found, str)):

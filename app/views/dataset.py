@@ -162,6 +162,9 @@ def _pictures(numbers: Numbers) -> None:
     mean, std = statistics.fraction_mean_image, statistics.fraction_std_image
     white = float(std.max()) or 1.0
     low, span = statistics.value_range.low, statistics.value_range.span
+    size = f"{mean.shape[1]} × {mean.shape[0]} px"
+    if statistics.mean_image_is_squeezed:
+        size += ", to which each image was squeezed"
     with st.container(horizontal=True, key="dataset_pictures"):
         for name, values, window, says in (
             ("Mean image", mean, (0.0, 1.0), f"clip: black {low:g}, white {low + span:g}"),
@@ -175,7 +178,7 @@ def _pictures(numbers: Numbers) -> None:
                     width=224,
                     alt=f"{name} of {numbers.words}",
                 )
-                st.caption(plain(f"{name}, {values.shape[0]} px squares; {says}"))
+                st.caption(plain(f"{name}, {size}; {says}"))
 
 
 def _split(statistics: DatasetStatistics) -> None:

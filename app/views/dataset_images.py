@@ -222,6 +222,8 @@ def _ends(numbers: Numbers) -> None:
     if len(rows) < 2:
         return
     st.subheader("The ends of the set", anchor=False)
+    if words := sample_words(statistics):
+        st.caption(f"{words} Images beyond them may be darker, brighter or alike as well.")
     low, span = statistics.value_range.low, statistics.value_range.span
     places = [place for _ in range(3) for place in st.columns(2, gap="large")]
     for place, (name, rank) in zip(places, RANKS.items(), strict=False):

@@ -130,6 +130,9 @@ def _cell(
     names = column.method.channel_names(found.channels)
     if names != CHANNEL_NAMES[found.channels]:
         note += f"; {', '.join(names)} drawn as {', '.join(CHANNEL_NAMES[found.channels])}"
+    note += _template_words(column, row.image)
+    if window == (found.low.min() - 0.5, found.high.max() + 0.5):
+        note += "; one value everywhere, drawn mid-grey"
     pair = column.fitted.affine(lit_statistics(row.image, chosen.light))
     if pair is not None:
         scale, start = 1.0, 0.0
@@ -147,6 +150,16 @@ def _cell(
         )
     values = normalized_copy(row.image, chosen.light, chosen.longest, column.fitted)
     return _values_cell(values, names, found, window, note)
+
+
+def _template_words(column: Column, image: Image) -> str:
+    """Say how a mean image of another size meets the image; nothing for other methods."""
+    assert column.fitted is not None
+    template = column.fitted.constants.get("mean_image")
+    if template is None or template.shape[:2] == (image.height, image.width):
+        return ""
+    placed = {"resize": "resized", "crop": "its centre cut out"}[column.method.placement]
+    return f"; mean image of {template.shape[1]} × {template.shape[0]} px, {placed}"
 
 
 def difference_cell(values: np.ndarray, names: Sequence[str]) -> viewer.Cell:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import streamlit as st
 
 from app import keys
 from app.cached import lit_statistics, ranges
 from app.controls import choice, slider, switch
-from app.selection import Column, Row, Selection
+from app.selection import Column, Row, Selection, light_words
 from app.text import plain
 from app.views import style
+from app.views.activations import NIGHT_EV
 from app.views.panels import picked_row
 from normviz.errors import NormvizError
 from normviz.figures import HistogramColumn, histogram_row
 from normviz.figures.theme import METHOD_COLOURS
+from normviz.light import Light
 from normviz.observe.ranges import Histogram, Ranges, pooled_histograms, ranges_before
 
 SCOPES = {"image": "One image", "all": "All shown", "pair": "Day against night"}
@@ -25,7 +29,7 @@ def section(chosen: Selection) -> None:
     st.subheader("Histograms", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom", key="histogram_controls"):
         scope = choice(keys.HISTOGRAM_OF, "Histogram of", SCOPES, "Which images' pixels to count.")
-        days, nights = _rows(chosen, scope)
+        days, nights = _counted(chosen, scope)
         before = choice(
             keys.HISTOGRAM_BEFORE,
             "Before normalization",
@@ -52,7 +56,7 @@ def section(chosen: Selection) -> None:
         log_y=log_y,
         shared_x=shared,
         dark=style.dark(),
-        before_range=tuple(days[0].image.value_range),
+        before_range=tuple(days[0].row.image.value_range),
     )
     # On a phone the pictures are swiped; the plots keep their widths and go along.
     least = len(drawn) * (style.LEAST_ON_PHONE + style.COLUMN_GAP) - style.COLUMN_GAP
@@ -67,48 +71,65 @@ def section(chosen: Selection) -> None:
         config={"displayModeBar": False},
         alt="Share of pixels over value, per channel, one plot a method",
     )
-    st.caption(plain(_words(chosen, days, nights)))
+    st.caption(plain(_words(days, nights)))
 
 
-def _rows(chosen: Selection, scope: str) -> tuple[list[Row], list[Row]]:
-    """The rows to count, and those of the night where it is set against the day."""
+class Lit(NamedTuple):
+    """An image in a light, and what it is called."""
+
+    row: Row
+    light: Light
+    title: str
+
+    @classmethod
+    def of(cls, row: Row, light: Light) -> Lit:
+        return cls(row, light, f"“{row.title}”")
+
+
+def _counted(chosen: Selection, scope: str) -> tuple[list[Lit], list[Lit]]:
+    """What to count, and the night where it is set against the day.
+
+    The night is a darker photo of the same scene where there is one; else the same photo in the
+    light that is set, or simulated, as for the neurons below.
+    """
+    light = chosen.light
     if scope == "all":
-        return list(chosen.rows), []
-    nights = chosen.collection.nights
+        return [Lit.of(row, light) for row in chosen.rows], []
     by_index = {row.index: row for row in chosen.rows}
     if scope == "pair":
-        pairs = [(by_index[d], by_index[n]) for d, n in nights.items() if {d, n} <= set(by_index)]
+        nights = chosen.collection.nights.items()
+        pairs = [(by_index[d], by_index[n]) for d, n in nights if {d, n} <= set(by_index)]
         if pairs:
-            return [day for day, _ in pairs], [night for _, night in pairs]
-
-        def brightness(row: Row) -> float:
-            statistics = lit_statistics(row.image, chosen.light)
-            return statistics.pooled_mean / statistics.value_range.span
-
-        ranked = sorted(chosen.rows, key=brightness)
-        return ([ranked[-1]], [ranked[0]]) if len(ranked) > 1 else (ranked, [])
+            days, others = zip(*pairs, strict=True)
+            return [Lit.of(day, light) for day in days], [Lit.of(row, light) for row in others]
     with st.container(width=220):
-        return [picked_row(keys.HISTOGRAM_ROW, "Image", chosen.rows)], []
+        row = picked_row(keys.HISTOGRAM_ROW, "Image", chosen.rows)
+    if scope == "image":
+        return [Lit.of(row, light)], []
+    night = Light(ev=NIGHT_EV) if light.neutral else light
+    said = "simulated at" if light.neutral else "in the light set in the sidebar,"
+    return [Lit.of(row, Light())], [Lit(row, night, f"the same image {said} {light_words(night)}")]
 
 
 def _column(
     chosen: Selection,
     column: Column,
-    days: list[Row],
-    nights: list[Row],
+    days: list[Lit],
+    nights: list[Lit],
     bins: int,
     with_before: bool,
 ) -> HistogramColumn:
     assert column.fitted is not None
 
-    def after(rows: list[Row]) -> list[Histogram]:
+    def after(counted: list[Lit]) -> list[Histogram]:
         return _together(
-            [ranges(row.image, chosen.light, chosen.longest, column.fitted) for row in rows], bins
+            [ranges(one.row.image, one.light, chosen.longest, column.fitted) for one in counted],
+            bins,
         )
 
     before = None
     if with_before:
-        parts = [ranges_before(lit_statistics(row.image, chosen.light)) for row in days]
+        parts = [ranges_before(lit_statistics(one.row.image, one.light)) for one in days]
         before = _together(parts, bins)
     about = column.method.about
     of_days = after(days)
@@ -127,9 +148,9 @@ def _together(parts: list[Ranges], bins: int) -> list[Histogram]:
     return parts[0].histograms(bins) if len(parts) == 1 else pooled_histograms(parts, bins)
 
 
-def _words(chosen: Selection, days: list[Row], nights: list[Row]) -> str:
-    def listed(rows: list[Row]) -> str:
-        return ", ".join(f"“{row.title}”" for row in rows)
+def _words(days: list[Lit], nights: list[Lit]) -> str:
+    def listed(counted: list[Lit]) -> str:
+        return ", ".join(one.title for one in counted)
 
     counted = (
         f"{listed(days)} (lines) against {listed(nights)} (filled)" if nights else listed(days)

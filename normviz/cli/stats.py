@@ -103,7 +103,8 @@ def add(command: AddCommand) -> None:
         "--mean-image",
         type=whole(1, 4096),
         metavar="SIDE",
-        help="also write the mean and std image, SIDE pixels square, to an .npz beside --out FILE",
+        help="also write the mean and std image, SIDE pixels square (images that all have one size "
+        "of no more pixels keep theirs), to an .npz beside --out FILE",
     )
     more.add_argument(
         "--patches",
@@ -228,7 +229,9 @@ def _write_arrays(
     arrays: dict[str, np.ndarray] = {}
     if asked.mean_image:
         arrays |= {"mean": stats.fraction_mean_image, "std": stats.fraction_std_image}
-        record["mean_image"] = {"file": beside.name, "side": asked.mean_image, "unit": unit}
+        height, width, _ = stats.fraction_mean_image.shape
+        size = {"height": height, "width": width, "squeezed": stats.mean_image_is_squeezed}
+        record["mean_image"] = {"file": beside.name, **size, "unit": unit}
     if asked.patches and not stats.patch_sums:
         say(f"no 8- or 16-bit image holds a patch of {asked.patches} × {asked.patches} pixels.")
     elif asked.patches:

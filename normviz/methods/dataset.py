@@ -336,6 +336,10 @@ class DatasetPixelZScore(Method):
         return (u - mean) / self._divisor(u, constants)
 
     def on_bytes(self, pixels: np.ndarray, constants: Mapping[str, np.ndarray]) -> np.ndarray:
+        if constants["mean_image"].shape[:2] == pixels.shape[:2]:
+            # The images' own positions, whose S may be a level and less: float32 would round M by
+            # 1e-5 of that.
+            return self.definition(pixels / 255.0, constants).astype(np.float32)
         y = _differences(pixels, constants["mean_image"], self.placement, 1)
         std = _placed_alone(pixels, constants["std_image"], self.placement)
         if constants["std_image"].min() < self.epsilon:

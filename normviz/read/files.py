@@ -32,11 +32,14 @@ class Files(Sequence[Source]):
         self._folder = array("I")
         self._names: list[str] = []
         self._sizes = array("q")
+        self._stamps = array("q")
         self._labels: array[int] | None = None
         self._label_names: list[str | None] = [None]
 
-    def add(self, folder: str, name: str, size: int, label: str | None = None) -> None:
-        """Append one file; ``label`` is what a list says of it."""
+    def add(
+        self, folder: str, name: str, size: int, label: str | None = None, stamp: int = 0
+    ) -> None:
+        """Append one file; ``label`` is what a list says of it, ``stamp`` as of a source."""
         number = self._number.get(folder)
         if number is None:
             number = self._number[folder] = len(self.folders)
@@ -44,6 +47,7 @@ class Files(Sequence[Source]):
         self._folder.append(number)
         self._names.append(name)
         self._sizes.append(size)
+        self._stamps.append(stamp)
         if label is None and self._labels is None:
             return
         if self._labels is None:
@@ -60,6 +64,7 @@ class Files(Sequence[Source]):
         some._folder = array("I", (self._folder[i] for i in indices))
         some._names = [self._names[i] for i in indices]
         some._sizes = array("q", (self._sizes[i] for i in indices))
+        some._stamps = array("q", (self._stamps[i] for i in indices))
         if self._labels is not None:
             some._labels = array("I", (self._labels[i] for i in indices))
             some._label_names = self._label_names
@@ -68,6 +73,10 @@ class Files(Sequence[Source]):
     def entry(self, index: int) -> tuple[str, str, int]:
         """Return the folder, the name and the size of one file."""
         return self.folders[self._folder[index]], self._names[index], self._sizes[index]
+
+    def stamp(self, index: int) -> int:
+        """Return the stamp of one file."""
+        return self._stamps[index]
 
     def numbered(self) -> Iterator[tuple[int, str, int]]:
         """Yield the folder's number, the name and the size of every file."""
@@ -106,10 +115,10 @@ class Files(Sequence[Source]):
         else:
             parts = tuple(shown(part) for part in under.rsplit("/", 2)[-2:])
             said, place = shown(under), under
-        label = self.label(index)
+        label, stamp = self.label(index), self.stamp(index)
         if scheme_of(place):
             if is_web(place):
                 parts = (*parts[:-1], parts[-1].partition("?")[0])
             said = without_secret(said)
-            return Source(said, size, address=place, inner=parts, label=label)
-        return Source(said, size, path=Path(place), inner=parts, label=label)
+            return Source(said, size, address=place, inner=parts, label=label, stamp=stamp)
+        return Source(said, size, path=Path(place), inner=parts, label=label, stamp=stamp)

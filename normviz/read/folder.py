@@ -26,7 +26,8 @@ def _list_images(source: Source, limits: Limits, member: str | None) -> Listing:
             listing.problems.append(_link(entry.path))
             continue
         try:
-            files.add(folder, entry.name, file_size(entry))
+            size = file_size(entry)
+            files.add(folder, entry.name, size, stamp=entry.stat().st_mtime_ns)
         except ReadError as error:
             listing.problems.append(Problem.of(error))
         limits.refuse_images(source.name, len(files))
@@ -81,9 +82,9 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 def _list_remote(source: Source, limits: Limits) -> Listing:
     files = Files(source.name, source.address)
-    for name, size in remote.listed(source.address, source.name):
+    for name, size, stamp in remote.listed(source.address, source.name):
         folder, _, last = name.rpartition("/")
-        files.add(folder, last, size)
+        files.add(folder, last, size, stamp=stamp)
         limits.refuse_images(source.name, len(files))
     return Listing(inside=files)
 

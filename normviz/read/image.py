@@ -92,6 +92,8 @@ def decode(data: bytes, name: str, limits: Limits, label: str | None = None) -> 
         raise
     except Exception as error:
         raise _damaged(name, error) from None
+    if values.dtype == np.uint16 and not any("bit" in note or "65535" in note for note in notes):
+        notes = ("16 bits a channel, value range 0–65535", *notes)
     return checked_image(values, value_range, name, label, notes)
 
 

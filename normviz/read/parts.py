@@ -289,7 +289,8 @@ class Parts(Sequence[Part]):
 
     @cached_property
     def identity(self) -> str:
-        """A digest of everything listed (names, sizes, labels, order) and of how it is cut.
+        """A digest of everything listed (names, sizes, times of change, labels, order) and of how
+        it is cut.
 
         What was noted of one part holds for the part of the same key under the same identity only.
         """
@@ -300,7 +301,7 @@ class Parts(Sequence[Part]):
             for text in _traits(run):
                 state.update(text.encode("utf-8", "surrogatepass"))
         for shard in self._shards:
-            state.update(f"\nshard {shard.name!r} {shard.size}".encode())
+            state.update(f"\nshard {shard.name!r} {shard.size} {shard.stamp}".encode())
         return state.hexdigest()
 
     def _cut(self, runs: Sequence[Run]) -> array[int]:
@@ -409,7 +410,7 @@ def _portable(run: Run) -> Run:
         if not place:
             return run
         folder, slash, name = place.rpartition("/")
-        files.add(folder or slash, name, source.size)
+        files.add(folder or slash, name, source.size, stamp=source.stamp)
         if files[len(files) - 1].name != source.name:
             return run
     return replace(run, sources=files)
@@ -465,17 +466,18 @@ def _traits(run: Run) -> Iterator[str]:
     yield f"\n{type(run).__name__} {len(run)}"
     if origin is not None:
         source = origin.source
-        yield f" {source.name!r} {source.size} {origin.kind} {origin.first} {origin.member!r}"
+        yield f" {source.name!r} {source.size} {source.stamp} "
+        yield f"{origin.kind} {origin.first} {origin.member!r}"
         if isinstance(run, (ArrayRun, MemberRun)) and run.labels is not None:
             yield repr(tuple(run.labels))
     elif isinstance(run, FileRun) and isinstance(run.sources, Files):
         yield repr((run.sources.root, run.sources.folders))
         for at in range(len(run)):
             folder, name, size = run.sources.entry(at)
-            yield f"\0{folder}/{name}\0{size}\0{run.labels[at]}"
+            yield f"\0{folder}/{name}\0{size}\0{run.sources.stamp(at)}\0{run.labels[at]}"
     elif isinstance(run, FileRun):
         for at, source in enumerate(run.sources):
-            yield f"\0{source.name}\0{source.size}\0{run.labels[at]}"
+            yield f"\0{source.name}\0{source.size}\0{source.stamp}\0{run.labels[at]}"
             if source.data is not None:
                 yield blake2b(source.data, digest_size=16).hexdigest()
     elif isinstance(run, SomeRun) and not isinstance(run.photos, Photos):

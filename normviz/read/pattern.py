@@ -109,9 +109,9 @@ def _add_matching(
         if local is not None:
             _add_matching(local, files, problems, name, limits)
             return
-        for found, size in remote.matching(root, pattern, name):
+        for found, size, stamp in remote.matching(root, pattern, name):
             folder, _, last = f"{root}/{found}".rpartition("/")
-            files.add(folder, last, size)
+            files.add(folder, last, size, stamp=stamp)
             limits.refuse_images(name, len(files))
         return
     paths = sorted(glob.iglob(pattern, recursive=True, include_hidden=False))
@@ -156,7 +156,7 @@ def _add_named(place: str, label: str | None, files: Files, problems: list[Probl
         problems.append(Problem.of(error))
         return
     folder, slash, last = path.rpartition("/")
-    files.add(folder or slash, last, found.st_size, label)
+    files.add(folder or slash, last, found.st_size, label, found.st_mtime_ns)
 
 
 def _list_list(source: Source, limits: Limits, member: str | None) -> Listing:

@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import io
 import re
+from hashlib import blake2b
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 from normviz.errors import ReadError
 
 BLOCK = 4 * 2**20
+# By these names storages tell a file's version: S3, Google Storage, web servers, memory and disks.
+_VERSIONS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "LastModified",
+    "Last-Modified",
+    "updated",
+    "mtime",
+    "created",
+)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _CHAINS = ("filecache", "simplecache", "blockcache", "cached", "reference", "dir", "zip", "tar")
 WAY = "pip install 'normviz[remote]' installs fsspec with S3, Google Storage and HTTP"
 
 
 class Found(NamedTuple):
-    """What an address leads to; ``size`` is −1 where the server does not say."""
+    """What an address leads to; ``size`` is −1 where the server does not say, ``stamp`` 0."""
 
     size: int
     is_folder: bool
+    stamp: int = 0
 
 
 def scheme_of(text: str) -> str:
@@ -92,20 +105,20 @@ def find(address: str, name: str) -> Found:
         info = storage.info(path)
     except Exception as error:
         raise _failed(name, error) from None
-    return Found(_size(info), info.get("type") == "directory")
+    return Found(_size(info), info.get("type") == "directory", _stamp(info))
 
 
-def listed(address: str, name: str) -> list[tuple[str, int]]:
-    """Return the relative name and size of every file below an address, in the order of names."""
+def listed(address: str, name: str) -> list[tuple[str, int, int]]:
+    """Return relative name, size and stamp of every file below an address, ordered by name."""
     return _below(address, name, "find", address)
 
 
-def matching(root: str, pattern: str, name: str) -> list[tuple[str, int]]:
+def matching(root: str, pattern: str, name: str) -> list[tuple[str, int, int]]:
     """Return the same of the files that ``pattern`` (an address with ``*``) matches."""
     return _below(root, name, "glob", pattern)
 
 
-def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int]]:
+def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int, int]]:
     storage, path = _storage(root, name)
     _, asked = _storage(what, name)
     try:
@@ -118,7 +131,7 @@ def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int]]:
         # A web page may link anywhere; only what lies below the address is its content.
         inside = entry.startswith(start) and ".." not in entry.split("/")
         if inside and entry != start and info.get("type") != "directory":
-            found.append((entry[len(start) :], _size(info)))
+            found.append((entry[len(start) :], _size(info), _stamp(info)))
     return sorted(found)
 
 
@@ -190,6 +203,14 @@ class _Stream(io.RawIOBase):
 def _size(info: dict[str, Any]) -> int:
     size = info.get("size")
     return size if isinstance(size, int) else -1
+
+
+def _stamp(info: dict[str, Any]) -> int:
+    """What a storage says of a file's version, as a number."""
+    said = [info[key] for key in _VERSIONS if info.get(key)]
+    if not said:
+        return 0
+    return int.from_bytes(blake2b(repr(said).encode(), digest_size=7).digest(), "big")
 
 
 def _failed(name: str, error: Exception) -> ReadError:

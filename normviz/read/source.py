@@ -48,7 +48,8 @@ class Source:
     root of its container, from which labels come; ``fetch`` unpacks a member of an archive.
     ``address`` is opened through fsspec. ``kind`` is the key of its kind where the way in which it
     was given decides that (a pattern, a list); ``label`` what its container says of it.
-    A ``size`` of −1 is not known.
+    A ``size`` of −1 is not known. ``stamp`` tells one version of the file from another, as far as
+    its place says so (when it was changed last); 0 where it is not known.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source:
     address: str = ""
     kind: str = ""
     label: str | None = None
+    stamp: int = 0
 
     @property
     def suffix(self) -> str:
@@ -239,7 +241,8 @@ def of_path(path: Path, name: str | None = None, inner: tuple[str, ...] = ()) ->
         raise ReadError(
             name, "it is a device, pipe or socket, not a file", "Give a regular file or a folder"
         )
-    return Source(name, found.st_size, path=path, inner=inner or (path.parent.name, path.name))
+    inner = inner or (path.parent.name, path.name)
+    return Source(name, found.st_size, path=path, inner=inner, stamp=found.st_mtime_ns)
 
 
 def of_address(address: str, name: str | None = None) -> Source:
@@ -253,7 +256,7 @@ def of_address(address: str, name: str | None = None) -> Source:
         return Source(name, 0, address=address, kind="folder")
     plain = address.partition("?")[0] if remote.is_web(address) else address
     inner = tuple(shown(part) for part in plain.rsplit("/", 2)[-2:])
-    return Source(name, found.size, address=address, inner=inner)
+    return Source(name, found.size, address=address, inner=inner, stamp=found.stamp)
 
 
 def of_upload(name: str, data: bytes) -> Source:

@@ -12,7 +12,7 @@ from normviz.statistics.dataset import MOST_LABELS, DatasetStatistics, sorted_pr
 from normviz.statistics.measure import Key, Measured, measured
 from normviz.statistics.moments import Moments
 from normviz.statistics.patches import PatchPlan, PatchSums
-from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.pixel_sums import PositionSums
 from normviz.statistics.rows import Row, kept
 
 
@@ -56,7 +56,7 @@ class Accumulator:
         self._labels: dict[str, _Totals] = {}
         self._too_many_labels = False
         self._rows: list[Row] = []
-        self._pixel_sums: dict[int, PixelSums] = {}
+        self._pixel_sums: dict[int, PositionSums] = {}
         self._patch_sums: dict[tuple[int, int], PatchSums] = {}
         self._problems: list[Problem] = []
 
@@ -70,7 +70,7 @@ class Accumulator:
             if len(self._labels) > MOST_LABELS:
                 self._too_many_labels, self._labels = True, {}
         if self._side:
-            sums = PixelSums.of(image, self._side)
+            sums = PositionSums.of(image, self._side)
             known = self._pixel_sums.get(image.channels)
             self._pixel_sums[image.channels] = known.merge(sums) if known else sums
         if self._plan and (drawn := PatchSums.of(image, self._plan, one.row.rank)):

@@ -71,8 +71,8 @@ class Checkpoint:
         ).fetchone()
         if found != plan:
             raise NormvizError(
-                f"{self._path}: this checkpoint is of another scan: other images, or measured in "
-                f"another way. {_OTHER[:-1]}, or delete this one."
+                f"{self._path}: this checkpoint is of another scan: other or changed images, or "
+                f"measured in another way. {_OTHER[:-1]}, or delete this one."
             )
         if done:
             self.done = done

@@ -21,7 +21,7 @@ from normviz.statistics.estimate import Estimate, estimate
 from normviz.statistics.measure import Key, measured
 from normviz.statistics.moments import Moments
 from normviz.statistics.patches import PatchPlan, PatchSums
-from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.pixel_sums import PixelSums, PositionSums
 from normviz.statistics.rows import Row, kept
 
 PERCENTILES = (0.1, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.9)
@@ -79,8 +79,8 @@ class DatasetStatistics:
     in a set with colour ones count for R, G and B alike.
 
     All of it but the moments of float pixels is whole numbers, so that the result is the same to
-    the bit whatever the order and the split: exact for integer pixels of one depth (rounded once);
-    otherwise from the float64 mean and variance of each image, which are added exactly. (A float
+    the bit whatever the order and the split: exact for integer pixels (rounded once); otherwise
+    from the float64 mean and variance of each image, which are added exactly. (A float
     image is centred block by block: with n pixels its variance is known to about n · 1e-16 of
     itself at worst, by Chan, Golub and LeVeque 1983, and in practice to 1e-13.)
 
@@ -95,7 +95,7 @@ class DatasetStatistics:
     unreadable: int = 0
     problems: tuple[Problem, ...] = ()
     side: int | None = None
-    pixel_sums: Mapping[int, PixelSums] = field(default_factory=dict)
+    pixel_sums: Mapping[int, PositionSums] = field(default_factory=dict)
     plan: PatchPlan | None = None
     patch_sums: Mapping[tuple[int, int], PatchSums] = field(default_factory=dict)
     labels: Mapping[str, DatasetStatistics] = field(default_factory=dict)
@@ -123,7 +123,7 @@ class DatasetStatistics:
             across=across,
             rows=(one.row,),
             side=mean_image,
-            pixel_sums={image.channels: PixelSums.of(image, mean_image)} if mean_image else {},
+            pixel_sums={image.channels: PositionSums.of(image, mean_image)} if mean_image else {},
             plan=patches,
             patch_sums={(image.channels, drawn.top): drawn} if drawn else {},
             labels={} if image.label is None else {image.label: cls(parts=parts, across=across)},
@@ -183,7 +183,7 @@ class DatasetStatistics:
 
     @property
     def exact(self) -> bool:
-        """Whether mean, std and extremes are exact: all pixels are integers of one depth."""
+        """Whether mean, std and extremes of these images are exact: all pixels are integers."""
         return self._only_counts is not None
 
     @cached_property
@@ -258,17 +258,20 @@ class DatasetStatistics:
 
     @cached_property
     def percentiles(self) -> dict[float, np.ndarray] | None:
-        """Percentiles per channel; None for a set that mixes depths or float ranges."""
+        """Percentiles per channel; None for a set that mixes floats with others or their ranges."""
         part = self._only_part
         if part is None:
             return None
-        return dict(zip(PERCENTILES, part.percentiles(PERCENTILES), strict=True))
+        values = part.percentiles(PERCENTILES)
+        if part.value_range != self.value_range:
+            values = _moved(values, part.value_range, self.value_range)
+        return dict(zip(PERCENTILES, values, strict=True))
 
     @cached_property
     def histogram(self) -> np.ndarray | None:
         """Pixels in each of 256 equal bins of the value range, per channel ``(C, 256)``.
 
-        For bytes a bin is a level. None for a set that mixes depths or float ranges.
+        For bytes a bin is a level. None for a set that mixes floats with others or their ranges.
         """
         part = self._only_part
         if part is None:
@@ -277,13 +280,22 @@ class DatasetStatistics:
 
     @cached_property
     def fraction_mean_image(self) -> np.ndarray:
-        """Mean at each position ``(side, side, C)``, as fractions of the value range."""
+        """Mean at each position, as fractions of the value range.
+
+        ``(H, W, C)`` of the images where they all have one size of at most ``side²`` pixels, else
+        ``(side, side, C)``, to which each was squeezed.
+        """
         return self._sums.mean
 
     @cached_property
     def fraction_std_image(self) -> np.ndarray:
-        """Population std at each position ``(side, side, C)``, as fractions."""
+        """Population std at each position, as fractions; of the mean image's size."""
         return self._sums.std
+
+    @property
+    def mean_image_is_squeezed(self) -> bool:
+        """Whether images were squeezed for the mean image: of many sizes, or larger ones."""
+        return self._position_sums.own is None
 
     @cached_property
     def patch_moments(self) -> SecondMoments:
@@ -337,39 +349,21 @@ class DatasetStatistics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as plain numbers for JSON, with the transform they hold for."""
-        percentiles = histogram = None
-        if self.percentiles is not None and self.histogram is not None:
-            percentiles = {f"{q:g}": values.tolist() for q, values in self.percentiles.items()}
-            histogram = self.histogram.tolist()
-        record = {
+        complete = self.reading is None or self.reading.complete
+        record: dict[str, Any] = {
             "images": self.images,
             "unreadable": self.unreadable,
             "channels": self.channels,
             "pixels": self.pixels,
             "value_range": list(self.value_range),
-            "exact": self.exact,
-            "complete": self.reading is None or self.reading.complete,
-            "mean": self.mean.tolist(),
-            "std": {
-                "pooled": self.std.pooled.tolist(),
-                "rms_of_images": self.std.rms_of_images.tolist(),
-                "mean_of_images": self.std.mean_of_images.tolist(),
-            },
-            "min": self.low.tolist(),
-            "max": self.high.tolist(),
-            "percentiles": percentiles,
-            "variance": {
-                "within": self.variance.within.tolist(),
-                "between": self.variance.between.tolist(),
-            },
-            "covariance": self.covariance.tolist(),
-            "histogram": histogram,
+            # Of the source, whose part these images may be; of these images it says the next.
+            "exact": self.exact and complete,
+            "integers": self.exact,
+            "complete": complete,
+            **self._numbers(self.value_range),
+            "histogram": None if self.histogram is None else self.histogram.tolist(),
             "by_label": {
-                label: {
-                    "images": part.images,
-                    "mean": part.mean.tolist(),
-                    "std": part.std.pooled.tolist(),
-                }
+                label: {"images": part.images, **part._numbers(self.value_range)}
                 for label, part in self.by_label.items()
             },
             "transform": "none: every pixel of every image at its own size",
@@ -378,20 +372,50 @@ class DatasetStatistics:
             record["estimate"] = self.estimate.to_dict(self.value_range.span)
         return record
 
+    def _numbers(self, span: ValueRange) -> dict[str, Any]:
+        """The numbers per channel in units of a range that may be the whole set's."""
+        own = self.value_range
+
+        def places(values: np.ndarray) -> list[float]:
+            return values.tolist() if own == span else _moved(values, own, span).tolist()
+
+        def sizes(values: np.ndarray, power: int = 1) -> Any:
+            return (values * (span.span / own.span) ** power).tolist()
+
+        percentiles = self.percentiles
+        return {
+            "mean": places(self.mean),
+            "std": {
+                "pooled": sizes(self.std.pooled),
+                "rms_of_images": sizes(self.std.rms_of_images),
+                "mean_of_images": sizes(self.std.mean_of_images),
+            },
+            "min": places(self.low),
+            "max": places(self.high),
+            "percentiles": None
+            if percentiles is None
+            else {f"{q:g}": places(values) for q, values in percentiles.items()},
+            "variance": {
+                "within": sizes(self.variance.within, 2),
+                "between": sizes(self.variance.between, 2),
+            },
+            "covariance": sizes(self.covariance, 2),
+        }
+
     @cached_property
     def _only_part(self) -> Counts | Moments | None:
         self._refuse_empty()
         if len(self.parts) == 1:
             return next(iter(self.parts.values()))
-        depths = {(key.levels, key.value_range) for key in self.parts}
-        if len(depths) != 1 or 0 in {key.levels for key in self.parts}:
+        if 0 in {key.levels for key in self.parts}:
             return None
-        # Grey and colour of one integer depth: the grey counts stand for each channel.
-        tables = [
-            np.repeat(part.table, self.channels // part.channels, axis=0)
-            for part in self.parts.values()
-        ]
-        return Counts(np.sum(tables, axis=0))
+        # Grey counts stand for each channel, and a level of 8 bits is one of 16: white is white.
+        levels = max(key.levels for key in self.parts)
+        total = np.zeros((self.channels, levels), np.int64)
+        for key, part in self.parts.items():
+            step = (levels - 1) // (key.levels - 1)
+            total[:, ::step] += np.repeat(part.table, self.channels // part.channels, axis=0)
+        return Counts(total)
 
     @property
     def _only_counts(self) -> Counts | None:
@@ -408,6 +432,10 @@ class DatasetStatistics:
 
     @property
     def _sums(self) -> PixelSums:
+        return self._position_sums.best
+
+    @property
+    def _position_sums(self) -> PositionSums:
         self._refuse_empty()
         if not self.pixel_sums:
             raise NotFittedError(
@@ -437,6 +465,11 @@ class DatasetStatistics:
 def sorted_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return the first problems by path: which ones does not depend on the order they came in."""
     return tuple(sorted(problems)[:MOST_PROBLEMS])
+
+
+def _moved(values: np.ndarray, own: ValueRange, other: ValueRange) -> np.ndarray:
+    """Return values of one range at the same places of another."""
+    return other.low + (values - own.low) / own.span * other.span
 
 
 def _variance(s: int, q: int, n: int) -> Fraction:

@@ -133,7 +133,8 @@ def scan(
 
     ``source``: what :func:`normviz.read` takes, or images (``Photos`` or any iterable of them).
     ``mean_image``: the side in pixels of the mean and std image to keep (None: neither); images
-    are squeezed to that square by area averaging, as Caffe's ``convert_imageset`` resizes.
+    are squeezed to that square by area averaging, as Caffe's ``convert_imageset`` resizes. Images
+    that all have one size of no more pixels keep it: nothing is resized then.
     ``patches``: which patches to sum for whitening. ``transform`` is done to each image first.
 
     ``engine``: where the work is done: one of ``normviz.statistics.engines`` or any

@@ -22,10 +22,10 @@ from normviz.statistics.dataset import DatasetStatistics
 from normviz.statistics.measure import Key
 from normviz.statistics.moments import Moments
 from normviz.statistics.patches import PatchPlan, PatchSums
-from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.pixel_sums import PixelSums, PositionSums
 from normviz.statistics.rows import Row
 
-FORMAT = 1
+FORMAT = 2
 
 
 def to_text(stats: DatasetStatistics) -> str:
@@ -83,7 +83,7 @@ def _record(stats: DatasetStatistics) -> dict[str, Any]:
         "problems": stats.problems,
         "side": stats.side,
         "pixel_sums": [
-            [channels, sums.count, _packed(sums.sums), _packed(sums.squares)]
+            [channels, _sums(sums.squeezed), None if sums.own is None else _sums(sums.own)]
             for channels, sums in sorted(stats.pixel_sums.items())
         ],
         "plan": None if stats.plan is None else [stats.plan.side, stats.plan.per_image],
@@ -110,8 +110,8 @@ def _statistics(record: dict[str, Any]) -> DatasetStatistics:
         problems=tuple(Problem(*problem) for problem in record["problems"]),
         side=record["side"],
         pixel_sums={
-            channels: PixelSums(count, _unpacked(sums), _unpacked(squares))
-            for channels, count, sums, squares in record["pixel_sums"]
+            channels: PositionSums(_sums_of(squeezed), None if own is None else _sums_of(own))
+            for channels, squeezed, own in record["pixel_sums"]
         },
         plan=None if record["plan"] is None else PatchPlan(*record["plan"]),
         patch_sums={
@@ -138,6 +138,15 @@ def _part_of(record: dict[str, Any], key: Key) -> Counts | Moments:
         return Counts(_unpacked(record["table"]))
     arrays = {name: _unpacked(value) for name, value in record.items() if name != "count"}
     return Moments(value_range=key.value_range, count=record["count"], **arrays)
+
+
+def _sums(sums: PixelSums) -> list[Any]:
+    return [sums.count, _packed(sums.sums), _packed(sums.squares)]
+
+
+def _sums_of(record: list[Any]) -> PixelSums:
+    count, sums, squares = record
+    return PixelSums(count, _unpacked(sums), _unpacked(squares))
 
 
 def _across(across: Across) -> list[Any]:

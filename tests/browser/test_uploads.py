@@ -17,11 +17,12 @@ from PIL import Image as PillowImage
 
 import normviz as nv
 from normviz.imports import read_normalization
-from normviz.light import Light
+from normviz.light import Light, relight
 from normviz.presets import PRESETS
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import drawn, settled
 from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
+from tests.browser.test_views import chart
 
 pytestmark = pytest.mark.browser
 
@@ -89,8 +90,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(open_page):
     assert_same(numbers_on_screen(page), expected([image], DEFAULT, [image]))
     box = page.get_by_test_id("stExpander").filter(has_text="could not be read")
     assert f"{len(refused)} files could not be read" in box.inner_text()
-    if not box.get_by_text("nan.npy").first.is_visible():
-        box.locator("summary").click()
+    assert box.get_by_text("nan.npy").first.is_visible()
     told = {}
     for sentence in box.get_by_test_id("stText").all_inner_texts():
         told |= {name: sentence for name in refused if name in sentence}
@@ -118,6 +118,59 @@ def test_nothing_readable_leaves_a_page_that_says_so(open_page, name, data):
     page.get_by_text("No image here could be read").wait_for()
     assert name in page.get_by_test_id("stText").first.inner_text()
     assert page.get_by_test_id("stException").count() == 0
+
+
+def test_of_many_unreadable_files_the_first_is_named_before_the_list_is_opened(open_page):
+    page = open_page(UPLOAD)
+    bad = [(f"bad{at:02}.png", b"no image") for at in range(12)]
+    upload(page, ("good.png", png(PHOTO)), *bad)
+    box = page.get_by_test_id("stExpander").filter(has_text="could not be read")
+    assert "12 files could not be read, first bad00.png" in box.inner_text()
+    assert not box.get_by_text("bad11.png").first.is_visible()
+
+
+def test_the_night_of_a_photo_alone_is_the_same_photo_simulated(open_page):
+    page = open_page(f"{UPLOAD}&hist=Day+against+night&bins=16&before=Hidden")
+    upload(page, ("only.png", png(PHOTO)))
+    page.get_by_text("against the same image simulated at −3 EV (filled)").wait_for()
+    data = chart(page, "histograms")["data"]
+    for name, light in (("R, day", Light()), ("R, night", Light(ev=-3))):
+        counts = nv.image_statistics(relight(nv.image_of(PHOTO), light)).summary.table[0]
+        trace = next(trace for trace in data if trace["name"] == name)
+        borders = np.append(np.arange(256) - 0.5, 255.5) / 255
+        reached = np.interp(trace["x"], borders, np.append(0, np.cumsum(counts)))
+        shares = 100 * np.diff(reached) / counts.sum()
+        np.testing.assert_allclose(trace["y"][:-1], shares, rtol=1e-3, atol=1e-3)
+
+
+def test_a_photo_of_one_colour_is_said_to_be_one_where_nothing_can_be_compared(open_page):
+    page = open_page(UPLOAD)
+    upload(page, ("flat.png", png(np.full((30, 40, 3), 77, np.uint8))))
+    page.get_by_text("is one colour everywhere: filters find nothing in it to compare").wait_for()
+    notes = page.locator(".note").all_inner_texts()
+    assert all("one value everywhere, drawn mid-grey" in note for note in notes)
+    assert page.locator(".st-key-firing").count() == 0
+
+
+def test_small_images_of_one_size_keep_it_for_their_mean_image(open_page):
+    stack = np.random.default_rng(6).integers(0, 256, (9, 8, 10), dtype=np.uint8)
+    methods = ("dataset_mean_image", "dataset_pixel_zscore")
+    titles = [nv.METHODS[key]().about.short for key in methods]
+    page = open_page(f"{UPLOAD}&{urlencode({'methods': titles}, doseq=True)}")
+    upload(page, ("digits.npy", npy(stack)))
+    numbers = numbers_on_screen(page)
+    values = stack / 255
+    centred = 255 * (values - values.mean(axis=0))
+    standard = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1 / 255)
+    for row in range(4):
+        for method, done in zip(methods, (centred, standard), strict=True):
+            for stat, of in (("min", np.min), ("mean", np.mean), ("std", np.std), ("max", np.max)):
+                shown = numbers[row, method, "grey", stat]
+                assert shown == pytest.approx(of(done[row]), rel=1e-5, abs=1e-5), (
+                    row,
+                    method,
+                    stat,
+                )
 
 
 @pytest.mark.parametrize(

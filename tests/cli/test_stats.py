@@ -66,6 +66,8 @@ def test_a_mean_image_is_written_beside_the_record(folder, tmp_path):
         np.testing.assert_array_equal(images["mean"], stats.fraction_mean_image)
         np.testing.assert_array_equal(images["std"], stats.fraction_std_image)
         assert images["mean"].shape == (8, 8, 3)
+    said = json.loads(out.read_text())["mean_image"]
+    assert (said["height"], said["width"], said["squeezed"]) == (8, 8, True)
 
 
 def test_stats_measures_what_comes_out_of_a_pipeline(folder, tmp_path, capsys):

@@ -43,7 +43,7 @@ def fitted(key: str, channels: int = 3):
 
 def numbers_for(method, images):
     """What the method is fitted on: the images themselves, or their statistics."""
-    return images if method.about.fits_on == "images" else nv.scan(images, mean_image=16)
+    return images if method.about.fits_on == "images" else nv.scan(images, mean_image=8)
 
 
 @pytest.mark.parametrize(("key", "channels"), BY_CHANNELS)

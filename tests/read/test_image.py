@@ -73,11 +73,14 @@ def _tiff(
     return data + bytes(4) + body
 
 
+SIXTEEN = "16 bits a channel, value range 0–65535"
+
+
 def test_white_is_zero_in_16_bits_is_inverted_and_said():
     words = np.array([[0, 1, 65535]], np.uint16)
     image = opened(_tiff(words.tobytes(), 3, 1, b"II", bits=16, photometric=0))
     assert image.pixels.ravel().tolist() == [65535, 65534, 0]
-    assert image.notes == ("inverted, because white is zero in this file",)
+    assert image.notes == (SIXTEEN, "inverted, because white is zero in this file")
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -93,7 +96,7 @@ def test_16_bit_colour_keeps_every_bit(channels, form):
     assert image.pixels.dtype == np.uint16
     assert np.array_equal(image.pixels, words[:, :, :3])
     expected = ("alpha dropped, colours as stored (100 % of the pixels are not opaque)",)
-    assert image.notes == (expected if channels == 4 else ())
+    assert image.notes == (SIXTEEN, *(expected if channels == 4 else ()))
 
 
 def test_16_bit_grey_with_alpha_stays_one_channel():
@@ -101,14 +104,15 @@ def test_16_bit_grey_with_alpha_stays_one_channel():
     words[:, :4, 1] = 65535
     image = opened(png16(words))
     assert np.array_equal(image.pixels, words[:, :, :1])
-    assert image.notes == ("alpha dropped, colours as stored (50 % of the pixels are not opaque)",)
+    said = "alpha dropped, colours as stored (50 % of the pixels are not opaque)"
+    assert image.notes == (SIXTEEN, said)
 
 
 def test_16_bit_ppm_and_pgm():
     words = RNG.integers(0, 65536, (2, 5, 3), dtype=np.uint16)
     colour = opened(b"P6\n# a comment\n5 2\n65535\n" + words.astype(">u2").tobytes())
     assert np.array_equal(colour.pixels, words)
-    assert colour.notes == ()
+    assert colour.notes == (SIXTEEN,)
     grey = opened(b"P5 5 2 65535\n" + words[:, :, 0].astype(">u2").tobytes())
     assert np.array_equal(grey.pixels[:, :, 0], words[:, :, 0])
     low = np.array([[0, 1023, 512]], ">u2")

@@ -344,10 +344,29 @@ def test_a_listing_that_leads_elsewhere_is_cut(monkeypatch):
     class Liar:
         def find(self, path: str, detail: bool) -> dict:
             names = ("b/set/1.png", "b/set/../2.png", "c/3.png", "b/set2/4.png", "b/set/")
-            return {name: {"size": 1, "type": "file"} for name in names}
+            return {name: {"size": 1, "type": "file", "ETag": name} for name in names}
 
     monkeypatch.setattr(remote, "_storage", lambda *_: (Liar(), "b/set"))
-    assert remote.listed("s3://b/set", "s3://b/set") == [("1.png", 1)]
+    (only,) = remote.listed("s3://b/set", "s3://b/set")
+    assert only[:2] == ("1.png", 1) and only[2] > 0
+
+
+@pytest.mark.parametrize("where", ["memory", "s3"])
+def test_a_file_that_was_written_anew_has_another_stamp(where, request):
+    root = request.getfixturevalue(where)
+    address = f"{root}/set.zip"
+    storage, path = remote._storage(address, "x")
+    before = remote.find(address, "x")
+    assert before.stamp > 0 and remote.find(address, "x") == before
+    data = storage.cat_file(path)
+    try:
+        storage.pipe_file(path, bytes(len(data)))
+        storage.invalidate_cache()
+        after = remote.find(address, "x")
+        assert after.size == before.size and after.stamp != before.stamp
+    finally:
+        storage.pipe_file(path, data)
+        storage.invalidate_cache()
 
 
 @pytest.mark.parametrize("where", ["memory", "s3", "web"])

@@ -7,9 +7,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from normviz.errors import NormvizError
@@ -145,10 +147,41 @@ class _Counting(Processes):
 def test_another_plan_is_refused(tmp_path, changed):
     images, file = plain_images(20), tmp_path / "checkpoint"
     stopped_after(images, 2, checkpoint=file, **PLAN)
-    with pytest.raises(NormvizError, match="this checkpoint is of another scan: other images, or"):
+    with pytest.raises(NormvizError, match="is of another scan: other or changed images"):
         scanned(images, checkpoint=file, **{**PLAN, **changed})
     # And the file is as good as before.
     assert scanned(images, checkpoint=file, **PLAN).images == 20
+
+
+@pytest.mark.parametrize("kind", ["folder", "pattern", "list", "npy", "shards"])
+def test_files_that_were_changed_since_are_refused(tmp_path, kind):
+    folder, file = tmp_path / "photos", tmp_path / "checkpoint"
+    names = folder_of(folder, 12)
+    stack = np.stack([image.pixels for image in plain_images(12)])
+    if kind == "npy":
+        source, changed = tmp_path / "stack.npy", tmp_path / "stack.npy"
+        np.save(source, stack)
+    elif kind == "shards":
+        source, changed = str(tmp_path / "shard-*.tar"), tmp_path / "shard-0.tar"
+        with tarfile.open(changed, "w") as shard:
+            for name in names:
+                shard.add(folder / name, name)
+    else:
+        changed = folder / names[3]
+        source = {"folder": folder, "pattern": str(folder / "*.png"), "list": tmp_path / "a.txt"}[
+            kind
+        ]
+        (tmp_path / "a.txt").write_text("".join(f"photos/{name}\n" for name in names))
+    known = scanned(source, checkpoint=file)
+    assert known.images == 12 and to_text(scanned(source, checkpoint=file)) == to_text(known)
+    # The same name and size, other bytes.
+    found = changed.stat()
+    data = bytearray(changed.read_bytes())
+    data[-1] ^= 1
+    changed.write_bytes(data)
+    os.utime(changed, ns=(found.st_atime_ns, found.st_mtime_ns + 1_000_000))
+    with pytest.raises(NormvizError, match="other or changed images"):
+        scanned(source, checkpoint=file)
 
 
 def test_a_function_is_known_by_its_name_and_a_pipeline_by_all_its_numbers():

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import normviz as nv
 from normviz.errors import NotFittedError, ShapeError
 from normviz.images import Image, image_of, resized
 from normviz.read import Problem
 from normviz.statistics import DatasetStatistics
 from normviz.statistics import scan as scan_progress
 from normviz.statistics import scanned as scan
-from normviz.statistics.pixel_sums import PixelSums
+from normviz.statistics.pixel_sums import PixelSums, PositionSums
+from normviz.statistics.stored import to_text
 
 
 def images(dtype=np.uint8, count=6, channels=3):
@@ -98,10 +100,58 @@ def test_mixed_depths_are_given_as_fractions():
         image_of(np.full((2, 2), 39321, np.uint16)),
     )
     stats = scan([byte, word])
-    assert stats.value_range == (0, 1) and not stats.exact
+    assert stats.value_range == (0, 1) and stats.exact
     assert stats.mean[0] == pytest.approx(0.4) and stats.std.pooled[0] == pytest.approx(0.2)
     assert (stats.low[0], stats.high[0]) == pytest.approx((0.2, 0.6))
-    assert stats.percentiles is None
+    assert not scan([byte, image_of(np.full((2, 2), 0.5, np.float32))]).exact
+
+
+def test_percentiles_and_histogram_of_mixed_depths_are_those_of_all_pixels():
+    rng = np.random.default_rng(8)
+    grey = rng.integers(0, 256, (9, 5), dtype=np.uint8)
+    colour = rng.integers(0, 65536, (4, 6, 3), dtype=np.uint16)
+    stats = scan([image_of(grey), image_of(colour)])
+    levels = np.concatenate(
+        [np.repeat(grey.reshape(-1, 1).astype(int) * 257, 3, 1), colour.reshape(-1, 3)]
+    )
+    np.testing.assert_allclose(stats.mean, levels.mean(axis=0) / 65535, rtol=1e-14)
+    np.testing.assert_allclose(stats.std.pooled, levels.std(axis=0) / 65535, rtol=1e-13)
+    for q, values in stats.percentiles.items():
+        np.testing.assert_allclose(values, np.percentile(levels, q, axis=0) / 65535, rtol=1e-12)
+    bins = [np.bincount(channel // 256, minlength=256) for channel in levels.T]
+    np.testing.assert_array_equal(stats.histogram, bins)
+
+
+def test_numbers_by_label_are_in_the_range_of_the_set_and_as_many():
+    rng = np.random.default_rng(9)
+    made = [
+        image_of(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8), label="eight"),
+        image_of(rng.integers(0, 65536, (3, 7, 3), dtype=np.uint16), label="sixteen"),
+    ]
+    record = json.loads(json.dumps(scan(made).to_dict()))
+    assert record["value_range"] == [0, 1]
+    for image in made:
+        flat = image.pixels.reshape(-1, 3) / image.value_range.high
+        part = record["by_label"][image.label]
+        assert part.keys() == record.keys() & part.keys() and part["images"] == 1
+        np.testing.assert_allclose(part["mean"], flat.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["std"]["pooled"], flat.std(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["min"], flat.min(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["max"], flat.max(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["variance"]["within"], flat.var(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(part["covariance"], np.cov(flat.T, ddof=0), rtol=1e-9)
+        np.testing.assert_allclose(part["percentiles"]["25"], np.percentile(flat, 25, axis=0))
+    # In one range, the numbers of the label are those of its own statistics to the bit.
+    alone = scan(made[:1])
+    assert alone.to_dict()["by_label"]["eight"]["mean"] == alone.mean.tolist()
+
+
+def test_the_record_of_a_part_is_not_exact_for_the_whole():
+    made = [image_of(np.full((2, 2), value, np.uint8)) for value in range(8)]
+    partial = [one.to_dict() for one in scan_progress(made, every=0.0, seed=0, images_a_part=2)]
+    assert [one["complete"] for one in partial] == [False] * (len(partial) - 1) + [True]
+    assert [one["exact"] for one in partial] == [one["complete"] for one in partial]
+    assert all(one["integers"] for one in partial)
 
 
 def test_floats_agree_with_numpy():
@@ -224,14 +274,57 @@ def test_grey_and_colour_of_one_depth_stay_exact():
         np.testing.assert_allclose(values, np.percentile(pixels, q, axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_one_small_size_keep_it_for_the_mean_image(channels):
+    stack = np.random.default_rng(4).integers(0, 256, (20, 9, 7, channels), dtype=np.uint8)
+    made = [image_of(one) for one in stack]
+    stats = scan(made, mean_image=8)
+    assert not stats.mean_image_is_squeezed
+    np.testing.assert_allclose(stats.fraction_mean_image, stack.mean(axis=0) / 255, atol=1e-12)
+    np.testing.assert_allclose(stats.fraction_std_image, stack.std(axis=0) / 255, atol=1e-12)
+    for order in (made[::-1], made[5:] + made[:5]):
+        whole = scan(order[:3], mean_image=8).merge(scan(order[3:], mean_image=8))
+        assert to_text(replace(whole, rows=())) == to_text(replace(stats, rows=()))
+    # What the two methods are for: nothing is left of the mean, and each position has std 1.
+    fitted = [
+        nv.METHODS[key]().fit(stats) for key in ("dataset_mean_image", "dataset_pixel_zscore")
+    ]
+    centred, standard = (np.stack([one(x) for x in stack]) for one in fitted)
+    np.testing.assert_allclose(centred.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(standard.std(axis=0), 1, atol=1e-5)
+    # Positions that hardly vary, in float32 all the same.
+    still = np.clip(stack // 128 + 200, 0, 255).astype(np.uint8)
+    exact = nv.METHODS["dataset_pixel_zscore"]().fit(scan(map(image_of, still), mean_image=8))
+    values = still / 255
+    expected = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1 / 255)
+    done = np.stack([exact(x) for x in still])
+    np.testing.assert_allclose(done, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_images_of_many_sizes_or_large_ones_are_squeezed_for_the_mean_image():
+    stack = np.random.default_rng(5).integers(0, 256, (4, 9, 7, 3), dtype=np.uint8)
+    other = image_of(stack[0][:8])
+    for made in ([image_of(one) for one in stack] + [other], [other, image_of(stack[0])]):
+        stats = scan(made, mean_image=8)
+        small = [resized(one.pixels.astype(np.float32), 8, 8) / 255 for one in made]
+        assert stats.mean_image_is_squeezed
+        np.testing.assert_allclose(stats.fraction_mean_image, np.mean(small, axis=0), atol=1e-5)
+    assert scan([image_of(one) for one in stack], mean_image=7).mean_image_is_squeezed
+    # Grey beside colour of the same size is no other size.
+    both = scan([image_of(stack[0]), image_of(stack[1][:, :, :1])], mean_image=8)
+    assert not both.mean_image_is_squeezed and both.fraction_mean_image.shape == (9, 7, 3)
+    taller = scan([image_of(stack[0]), image_of(stack[1][:8, :, :1])], mean_image=8)
+    assert taller.mean_image_is_squeezed
+
+
 def test_std_image_of_very_many_images_needs_no_more_than_64_bits():
-    one = PixelSums.of(image_of(np.full((1, 1), 255, np.uint8)), 1)
-    two = PixelSums.of(image_of(np.full((1, 1), 205, np.uint8)), 1)
+    one = PixelSums.of(image_of(np.full((1, 1), 255, np.uint8)), 1, 1)
+    two = PixelSums.of(image_of(np.full((1, 1), 205, np.uint8)), 1, 1)
     for many in (39_998, 40_002, 1_000_000):
         half = many // 2
         sums = PixelSums(many, half * (one.sums + two.sums), half * (one.squares + two.squares))
         base = scan([image_of(np.full((1, 1), 255, np.uint8))], mean_image=1)
-        stats = replace(base, pixel_sums={1: sums})
+        stats = replace(base, pixel_sums={1: PositionSums(sums, None)})
         assert stats.fraction_mean_image.item() == pytest.approx(230 / 255, rel=1e-12)
         assert stats.fraction_std_image.item() == pytest.approx(25 / 255, rel=1e-9)
 

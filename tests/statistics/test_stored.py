@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from normviz.errors import ParameterError
@@ -45,6 +46,21 @@ def test_an_empty_one_and_units_come_back():
     assert from_text(to_text(unit)).units == unit.units and unit.units.images == 1
 
 
+@pytest.mark.parametrize("side", [2, 8])
+def test_the_mean_image_comes_back_in_the_images_own_size_or_squeezed(side):
+    stats = scanned(plain_images(3), mean_image=side)
+    again = from_text(to_text(stats))
+    assert again.mean_image_is_squeezed == stats.mean_image_is_squeezed == (side == 2)
+    np.testing.assert_array_equal(again.fraction_mean_image, stats.fraction_mean_image)
+    np.testing.assert_array_equal(again.fraction_std_image, stats.fraction_std_image)
+    assert to_text(again) == to_text(stats)
+
+
+def test_a_former_format_is_named():
+    with pytest.raises(ParameterError, match="stored in format 1, this version reads 2"):
+        from_text('{"format": 1}')
+
+
 def test_the_order_of_adding_does_not_show():
     one, other = (scanned(random_images(seed, 1)) for seed in (0, 3))
     assert one.parts.keys() != other.parts.keys()
@@ -58,7 +74,7 @@ def test_rows_come_back_whole():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[1]", "null", "7", "not json", '{"format": 1}', '{"format": 1, "parts": 3}'],
+    ["", "{}", "[1]", "null", "7", "not json", '{"format": 2}', '{"format": 2, "parts": 3}'],
 )
 def test_what_is_not_stored_statistics_is_refused(text):
     with pytest.raises(ParameterError, match="no stored statistics, or damaged ones"):
