@@ -27,7 +27,7 @@ def words_of(reduces: Sequence[str], batch: bool = False, joins: str = "") -> st
     >>> words_of(("H", "W"))
     'One set of numbers for each image and channel, taken over all positions.'
     >>> words_of(())
-    'Each value by itself: no numbers are taken from the images.'
+    'No numbers are taken from the images: the same is done at every pixel.'
     >>> words_of(("H", "W", "c"))
     'One set of numbers for each image and group of channels, taken over all positions.'
     >>> words_of(("N", "H", "W"), joins="channels")
@@ -35,7 +35,7 @@ def words_of(reduces: Sequence[str], batch: bool = False, joins: str = "") -> st
 all images and all positions.'
     """
     if not reduces:
-        return "Each value by itself: no numbers are taken from the images."
+        return "No numbers are taken from the images: the same is done at every pixel."
     own = []
     if "N" not in reduces:
         own.append("image")

@@ -11,7 +11,7 @@ from app.axes import words_of
 @pytest.mark.parametrize(
     ("reduces", "batch", "words"),
     [
-        ((), False, "Each value by itself: no numbers are taken from the images."),
+        ((), False, "No numbers are taken from the images: the same is done at every pixel."),
         (("H", "W"), False, "for each image and channel, taken over all positions."),
         (("N", "H", "W"), True, "for each channel, taken over the images of a batch and all pos"),
         (("N",), False, "for each channel and position, taken over all images."),
