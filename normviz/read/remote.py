@@ -7,7 +7,11 @@ for by range, and what comes is counted against the limits.
 from __future__ import annotations
 
 import io
+import os
 import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from socket import gaierror
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
@@ -16,6 +20,7 @@ from normviz.errors import ReadError
 BLOCK = 4 * 2**20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _CHAINS = ("filecache", "simplecache", "blockcache", "cached", "reference", "dir", "zip", "tar")
+_CHECK = "Check the address, the network and the credentials"
 WAY = "pip install 'normviz[remote]' installs fsspec with S3, Google Storage and HTTP"
 
 
@@ -110,6 +115,9 @@ def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int]]:
     _, asked = _storage(what, name)
     try:
         entries = getattr(storage, verb)(asked, detail=True)
+        if not entries and is_web(root):
+            # Of a page that does not come nothing is found, without a word.
+            storage.info(path)
     except Exception as error:
         raise _failed(name, error) from None
     start = path.rstrip("/") + "/"
@@ -195,6 +203,8 @@ def _size(info: dict[str, Any]) -> int:
 def _failed(name: str, error: Exception) -> ReadError:
     if isinstance(error, ReadError):
         return error
+    if (reason := _from_server(error)) is not None:
+        return ReadError(name, reason, _CHECK)
     if isinstance(error, FileNotFoundError):
         return ReadError(name, "there is no such file or folder", "Check the address")
     if "range requests" in str(error):
@@ -203,14 +213,43 @@ def _failed(name: str, error: Exception) -> ReadError:
             "its web server gives whole files only, and parts of this one are needed",
             "Download it first, or use a server that knows range requests",
         )
-    return ReadError(
-        name,
-        f"it cannot be read ({error_text(error)})",
-        "Check the address, the network and the credentials",
-    )
+    return ReadError(name, f"it cannot be read ({error_text(error)})", _CHECK)
 
 
-def error_text(error: Exception) -> str:
+def _from_server(error: Exception) -> str | None:
+    """Say what a web server answers, or that it does not; None where it has no such file, and for
+    anything else.
+
+    fsspec calls whatever goes wrong there a file that is not found, and keeps the reason as cause.
+    """
+    chain = list(_causes(error))
+    for one in reversed(chain):
+        if isinstance(one, TimeoutError):
+            return "there is no answer from its server in time"
+        if isinstance(one, gaierror):
+            return f"there is no answer from its server ({one.strerror})"
+        if isinstance(one, ConnectionError) and one.errno:
+            return f"there is no answer from its server ({os.strerror(one.errno)})"
+    for one in chain:
+        if type(one).__module__.partition(".")[0] != "aiohttp":
+            continue
+        status = getattr(one, "status", None)
+        if status is None:
+            return f"it cannot be read ({error_text(one)})"
+        if status not in (404, 410):
+            known = status in HTTPStatus.__members__.values()
+            words = f" ({HTTPStatus(status).phrase})" if known else ""
+            return f"its server answers with {status}{words}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def error_text(error: BaseException) -> str:
     """Return the first line of an error, printable and short."""
     text = str(error).strip().split("\n")[0].rstrip(".")[:160]
     return "".join(c for c in text if c.isprintable()) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ class Web(BaseHTTPRequestHandler):
         elif path in OBJECTS:
             data, status = OBJECTS[path], 200
         else:
-            data, status = b"", 404
+            data, status = b"", {"locked": 403, "gone": 410, "odd": 599}.get(path[:-4], 404)
         asked = self.headers.get("Range", "").removeprefix("bytes=")
         whole = len(data)
         if asked and ranges and status == 200:
@@ -223,6 +224,44 @@ def test_what_is_missing_or_damaged_is_said(where, request):
     missing = parts_of(f"{root}/w-{{0..2}}.tar")
     last = [type(i).__name__ for i in found_in(missing[2])]
     assert last == ["Problem"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("locked.png", "its server answers with 403 (Forbidden). Check the address, the network"),
+        ("locked.zip", "its server answers with 403 (Forbidden)."),
+        ("odd.tar", "its server answers with 599."),
+        ("gone.png", "there is no such file or folder. Check the address."),
+        ("none/", "there is no such file or folder."),
+    ],
+)
+def test_what_a_web_server_answers_is_said(web, name, said):
+    with pytest.raises(ReadError) as caught:
+        read(f"{web}/{name}")
+    assert str(caught.value).startswith(f"{web}/{name}: {said}")
+
+
+@pytest.mark.parametrize("name", ["none.zip", "none.png", "list.txt", "photos/", "*.png"])
+def test_a_server_that_does_not_answer_is_no_missing_file(web, name):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        root = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ReadError) as caught:
+        read(f"{root}/{name}")
+    assert str(caught.value).startswith(
+        f"{root}/{name}: there is no answer from its server (Connection refused). Check the address"
+    )
+    photos = read([f"{root}/{name}", f"{web}/one.png"])
+    assert [p.reason[:27] for p in photos.problems] == ["there is no answer from its"]
+
+
+def test_a_server_that_is_not_found_is_said(web, monkeypatch):
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ReadError, match=r"no answer from its server \(Name or service not known\)"):
+        read("http://nowhere.invalid/none.zip")
 
 
 def test_a_list_elsewhere_does_not_reach_this_machine(memory):
