@@ -52,6 +52,26 @@ def local_path(address: str) -> str | None:
     return unquote(address.partition("://")[2].removeprefix("localhost"))
 
 
+def split(address: str) -> tuple[str, str]:
+    """Return the folder of an address and the name in it; the root of a storage is a folder too.
+
+    >>> split("s3://bucket/a.tar"), split("memory://a.tar"), split("memory:///d/a.tar")
+    (('s3://bucket', 'a.tar'), ('memory://', 'a.tar'), ('memory:///d', 'a.tar'))
+    """
+    folder, slash, name = address.rpartition("/")
+    return (f"{folder}/" if folder.endswith(":/") else folder or slash), name
+
+
+def joined(folder: str, name: str) -> str:
+    """Return the path or address of a name in a folder.
+
+    >>> joined("s3://bucket/", "a.tar"), joined("memory://", "a.tar"), joined("photos", "a.tar")
+    ('s3://bucket/a.tar', 'memory://a.tar', 'photos/a.tar')
+    """
+    start = folder.rstrip("/")
+    return f"{start}//{name}" if "://" in folder and start.endswith(":") else f"{start}/{name}"
+
+
 def is_web(address: str) -> bool:
     return scheme_of(address) in ("http", "https")
 
@@ -120,13 +140,14 @@ def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int]]:
             storage.info(path)
     except Exception as error:
         raise _failed(name, error) from None
-    start = path.rstrip("/") + "/"
+    # Some storages begin their paths with a slash; at the root of others there is none.
+    start = "" if not path.strip("/") else path.rstrip("/") + "/"
     found = []
     for entry, info in entries.items():
         # A web page may link anywhere; only what lies below the address is its content.
         inside = entry.startswith(start) and ".." not in entry.split("/")
         if inside and entry != start and info.get("type") != "directory":
-            found.append((entry[len(start) :], _size(info)))
+            found.append((entry[len(start) :].lstrip("/"), _size(info)))
     return sorted(found)
 
 

@@ -199,6 +199,57 @@ def test_every_kind_at_an_address(where, name, request):
     assert sorted(found(parts_of(asked, 3, seed=1)), key=str) == sorted(expected, key=str)
 
 
+@pytest.fixture
+def root() -> Iterator[None]:
+    """Files that lie in the root of fsspec's memory, in no folder."""
+    storage = fsspec.filesystem("memory")
+    files = {
+        "w-0.tar": OBJECTS["w-0.tar"],
+        "w-1.tar": OBJECTS["w-1.tar"],
+        "below/9.png": grey_photo(9),
+    }
+    files |= {f"{i}.png": grey_photo(i) for i in range(3)} | {"list.txt": b"0.png\nbelow/9.png\n"}
+    for name, data in files.items():
+        storage.pipe_file(f"/{name}", data)
+    yield
+    for name in files:
+        storage.rm_file(f"/{name}")
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("w-*.tar", NAMES["w-{0..1}.tar"][0]),
+        ("w-{0..1}.tar", NAMES["w-{0..1}.tar"][0]),
+        ("?.png", ["0.png", "1.png", "2.png"]),
+        ("{2..2}.png", ["2.png"]),
+        ("{0,below/9}.png", ["0.png", "below/9.png"]),
+        ("*/9.png", ["below/9.png"]),
+        ("{list.txt,1.png}", ["1.png"]),
+        ("list.txt", ["0.png", "below/9.png"]),
+        ("1.png", ["1.png"]),
+    ],
+)
+def test_the_root_of_a_storage_is_a_folder_too(root, slashes, name, paths):
+    asked = f"memory:{slashes}{name}"
+    photos = read(asked)
+    assert [path.replace("///", "//") for path in photos.paths] == [f"memory://{p}" for p in paths]
+    expected = [int(p.rpartition(".")[0][-1]) for p in paths]
+    assert levels(photos) == expected and levels(read([asked, asked])) == expected * 2
+    parts = parts_of(asked, 2)
+    assert [path for path, _ in found(parts)] == photos.paths
+    assert "memory:" not in photos.labels and "" not in photos.labels
+
+
+def test_the_whole_of_a_storage(root, memory):
+    for asked in ("memory://", "memory:///"):
+        photos = read(asked)
+        at = [photos.paths.index(f"memory://{name}") for name in ("1.png", "below/9.png")]
+        assert [photos.labels[i] for i in at] == [None, "below"]
+        assert levels(photos[i] for i in at) == [1, 9]
+
+
 @pytest.mark.parametrize("where", ["memory", "s3", "web"])
 def test_the_pixels_are_those_of_the_file(where, request):
     root = request.getfixturevalue(where)
