@@ -10,7 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from normviz.cli.arguments import SOURCE_HELP, AddCommand, one_or_list, refuse_no_place, whole
+from normviz.cli.arguments import (
+    SOURCE_HELP,
+    AddCommand,
+    one_or_list,
+    refuse_no_place,
+    refuse_same,
+    whole,
+)
 from normviz.cli.engine import add_engine, engine_asked, parts_asked
 from normviz.cli.progress import bar, stop_asked, watched
 from normviz.cli.words import FAILED, report, say
@@ -61,6 +68,7 @@ def add(command: AddCommand) -> None:
 def run(asked: argparse.Namespace) -> int:
     if asked.out is not None:
         refuse_no_place(asked.out)
+        refuse_same({"--out": asked.out}, asked.source)
     photos = read(one_or_list(asked.source))
     for note in photos.notes:
         say(note)

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from normviz.cli.arguments import AddCommand, positive
-from normviz.cli.words import DONE, FAILED, images_text, say
+from normviz.cli.words import DONE, FAILED, say
 from normviz.errors import ParameterError
 from normviz.observe.compare_sets import SetComparison, SetRecord, compare_sets
 
@@ -72,7 +72,7 @@ def _record(path: Path) -> SetRecord:
 
 def _table(found: SetComparison, first: SetRecord, second: SetRecord) -> str:
     heads = ("difference", "± 95 %", "d pixels", "d images", "std ratio", "log", "TV", "W1")
-    lines = [f"{one.name}: {images_text(one.images)}, {one.transform}" for one in (first, second)]
+    lines = [f"{one.name}: {one.taken.words}, {one.transform}" for one in (first, second)]
     lines += ["", f"{'':8}" + "".join(f"{head:>12}" for head in heads)]
     for one in found.channels:
         ratio = math.exp(one.log_std_ratio) if one.log_std_ratio < 700 else math.inf

@@ -44,7 +44,9 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         "started when no --scheduler is named (pip install dask distributed)",
     )
     group.add_argument(
-        "--scheduler", metavar="ADDRESS", help="of a running Dask cluster, tcp://…; with dask"
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a running Dask cluster, tcp://HOST:PORT; with dask",
     )
 
 

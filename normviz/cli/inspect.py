@@ -7,7 +7,7 @@ import json
 from itertools import islice
 from pathlib import Path
 
-from normviz.cli.arguments import SOURCE_HELP, AddCommand, refuse_no_place, whole
+from normviz.cli.arguments import SOURCE_HELP, AddCommand, refuse_no_place, refuse_same, whole
 from normviz.cli.progress import bar
 from normviz.cli.words import DONE, report
 from normviz.errors import NormvizError, ReadError
@@ -81,6 +81,7 @@ def add(command: AddCommand) -> None:
 def run(asked: argparse.Namespace) -> int:
     if asked.out is not None:
         refuse_no_place(asked.out)
+        refuse_same({"--out": asked.out}, [asked.model, asked.images, asked.classes])
     size = None if asked.size is None else (asked.size, asked.size)
     tried(asked.model, asked.model.name, asked.layout, size)
     network = load(asked.model, layout=asked.layout, size=size)

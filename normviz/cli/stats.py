@@ -20,6 +20,7 @@ from normviz.cli.arguments import (
     one_or_list,
     positive,
     refuse_no_place,
+    refuse_same,
     whole,
 )
 from normviz.cli.engine import add_engine, engine_asked, parts_asked
@@ -124,6 +125,10 @@ def run(asked: argparse.Namespace) -> int:
     for path in (out, asked.rows, asked.checkpoint):
         if path is not None:
             refuse_no_place(path)
+    written = {"--out": out, "--rows": asked.rows, "--checkpoint": asked.checkpoint}
+    if out is not None and (asked.mean_image or asked.patches):
+        written["the arrays beside --out"] = _beside(out)
+    refuse_same(written, [*asked.source, asked.pipeline])
     pipeline = size_pipeline(asked)
     if pipeline is not None and asked.pipeline:
         raise ParameterError("--resize and --crop are steps of a pipeline; put them into it.")
@@ -219,6 +224,10 @@ def as_sample(stats: DatasetStatistics) -> dict[str, Any]:
         "standard_error_mean": errors(found.mean),
         "standard_error_std": errors(found.std),
     }
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".npz") if out.suffix != ".npz" else out.with_suffix(".images.npz")
 
 
 def _write_arrays(

@@ -188,7 +188,11 @@ def label_dots(labels: Sequence[LabelNumbers], unit: str, *, dark: bool) -> go.F
 
 
 def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: bool) -> go.Figure:
-    """Draw the mean of each channel over the images read so far, its 95 % band and its end."""
+    """Draw the mean of each channel over the images read so far, its 95 % band and its end.
+
+    The end of a pass that was stopped is named an estimate.
+    """
+    end = "final value" if found.complete else f"estimate from all {found.read:,} images read"
     traces: list[dict] = []
     finals: list[dict] = []
     for at, name in enumerate(names):
@@ -232,7 +236,7 @@ def running_mean(found: Convergence, names: Sequence[str], unit: str, *, dark: b
                 "y": [float(found.final[at])] * 2,
                 "mode": "lines",
                 "line": {"width": 1, "color": quiet_colour(dark)},
-                "name": "final value",
+                "name": end,
                 "legendgroup": "final",
                 "showlegend": at == 0,
                 "hoverinfo": "skip",

@@ -22,17 +22,69 @@ distribution (0.48 against 0.40 of it per unit, near 0).
 """
 
 
+@dataclass(frozen=True)
+class Taken:
+    """How many images a record is of, ``of`` how many (None where that is not known).
+
+    ``unit``: what was drawn at random, "image" or "shard", ``count`` of ``units`` of them; None
+    where the record is no estimate.
+    """
+
+    images: int
+    of: int | None = None
+    complete: bool = True
+    unit: str | None = None
+    count: int | None = None
+    units: int | None = None
+
+    @classmethod
+    def of_record(cls, record: Any) -> Taken:
+        images, complete = int(record["images"]), record.get("complete", True)
+        if not isinstance(complete, bool):
+            raise ValueError(f"complete is {complete!r:.60}")
+        total, estimate = (record.get("reading") or {}).get("of"), record.get("estimate")
+        if complete or estimate is None:
+            return cls(images, _count(total), complete)
+        if (unit := estimate["unit"]) not in ("image", "shard"):
+            raise ValueError(f"an estimate from units {unit!r:.60}")
+        count, units = int(estimate["count"]), _count(estimate["of"])
+        if total is None and unit == "image":
+            total = units
+        return cls(images, _count(total), False, unit, count, units)
+
+    @property
+    def words(self) -> str:
+        """Say how many images it is, and that it is an estimate where it is one.
+
+        >>> Taken(320).words, Taken(320, 1000, False, "image", 320, 1000).words
+        ('320 images', 'an estimate from 320 of 1,000 images')
+        """
+        of = "" if self.of is None or self.complete else f" of {self.of:,}"
+        plural = "image" if (self.of if of else self.images) == 1 else "images"
+        said = f"{self.images:,}{of} {plural}"
+        if self.complete:
+            return said
+        if self.unit is None:
+            return f"a part of the set, {said}"
+        if self.unit == "shard":
+            units = "" if self.units is None else f" of {self.units:,}"
+            said += f", in {self.count:,}{units} shards"
+        return f"an estimate from {said}"
+
+
 @dataclass(frozen=True, eq=False)
 class SetRecord:
     """What is compared of one set, in fractions of its value range; per channel.
 
     ``between``: variance between the images' means. ``errors``: the standard error of the mean if
     these images (or shards) are a random sample, ``count`` of them; None where it is not known.
-    ``histogram``: shares of 256 bins ``(C, 256)``, None without one.
+    ``taken``: how much of the set this is. ``histogram``: shares of 256 bins ``(C, 256)``, None
+    without one.
     """
 
     name: str
     images: int
+    taken: Taken
     pixels: int
     value_range: ValueRange
     mean: np.ndarray
@@ -54,7 +106,7 @@ class SetRecord:
         """
         try:
             return cls._of(record, name)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             what = f"{error} is missing" if isinstance(error, KeyError) else f"{error}"
             raise ParameterError(
                 f"{name}: this is no record of `normviz stats --json` ({what}). Measure the set "
@@ -89,6 +141,7 @@ class SetRecord:
         return cls(
             name=name,
             images=images,
+            taken=Taken.of_record(record),
             pixels=pixels,
             value_range=ValueRange(low, high),
             mean=per_channel(np.array(record["mean"], np.float64) - low, span),
@@ -98,7 +151,8 @@ class SetRecord:
             count=count,
             unit=unit,
             histogram=_shares(record.get("histogram"), channels),
-            levels_are_bins=(low, high) == BYTE_RANGE and record.get("exact") is True,
+            levels_are_bins=(low, high) == BYTE_RANGE
+            and record.get("integers", record.get("exact")) is True,
             transform=str(record["transform"]),
             pipeline=record.get("pipeline"),
         )
@@ -175,6 +229,7 @@ class SetComparison:
 
     first: str
     second: str
+    taken: tuple[Taken, Taken]
     channels: tuple[ChannelDifference, ...]
     notes: tuple[str, ...]
 
@@ -208,6 +263,7 @@ class SetComparison:
         return {
             "first": self.first,
             "second": self.second,
+            "taken": [{**asdict(one), "said": one.words} for one in self.taken],
             "unit": "fractions of the value range",
             "thresholds": {name: None if math.isinf(b) else b for b, name in THRESHOLDS},
             "channels": listed,
@@ -262,7 +318,8 @@ def compare_sets(first: SetRecord, second: SetRecord) -> SetComparison:
     channels = tuple(
         _channel(first, second, at, name) for at, name in enumerate(CHANNEL_NAMES[len(first.mean)])
     )
-    return SetComparison(first.name, second.name, channels, tuple(notes))
+    taken = first.taken, second.taken
+    return SetComparison(first.name, second.name, taken, channels, tuple(notes))
 
 
 def word(effect: float) -> str:
@@ -359,6 +416,10 @@ def _shares(histogram: Any, channels: int) -> np.ndarray | None:
     if counts.shape != (channels, 256) or not (counts.min() >= 0 and counts.sum(1).min() > 0):
         raise ValueError("the histogram is not of 256 bins a channel")
     return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _amount(effect: float) -> str:

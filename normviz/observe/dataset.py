@@ -289,14 +289,17 @@ class Convergence:
     """Running means ``(K, C)`` after ``images`` (K,) of the rows in random order, in value units.
 
     ``half_width``: of the 95 % interval, infinite for fewer than 10 images. ``final``: the mean of
-    all. ``of``: how many images there are.
+    all ``read`` images. ``of``: how many images there are. ``complete``: whether the pass went to
+    its end; else ``final`` is an estimate too.
     """
 
     images: np.ndarray
     mean: np.ndarray
     half_width: np.ndarray
     final: np.ndarray
+    read: int
     of: int
+    complete: bool
 
 
 def convergence(statistics: DatasetStatistics, seed: int = 0, most: int = 200) -> Convergence:
@@ -329,7 +332,15 @@ def convergence(statistics: DatasetStatistics, seed: int = 0, most: int = 200) -
             variance = residuals[row] * count / (count - 1) * left
             half[row] = t_quantile(count - 1) * np.sqrt(variance)
     span, low = statistics.value_range.span, statistics.value_range.low
-    return Convergence(counts, low + (final + ratio) * span, half * span, low + final * span, total)
+    return Convergence(
+        images=counts,
+        mean=low + (final + ratio) * span,
+        half_width=half * span,
+        final=low + final * span,
+        read=statistics.images,
+        of=total,
+        complete=statistics.reading is None or statistics.reading.complete,
+    )
 
 
 def convergence_words(found: Convergence, channels: int, span: float) -> str:
@@ -346,11 +357,14 @@ def convergence_words(found: Convergence, channels: int, span: float) -> str:
     apart = np.abs(found.mean[quarter] - found.final)
     inside = int((apart <= found.half_width[quarter]).sum())
     names = "channels" if channels > 1 else "channel"
+    some = f"{inside} of {channels} {names}"
+    end = f"the final value of {some} lies in that band"
+    if not found.complete:
+        end = f"the estimate from all {found.read:,} images read lies in that band for {some}"
     return (
         f"After {early:,} of {found.of:,} images in random order the means are known to "
-        f"±{significant(float(widths[quarter]))} (95 %, of {span:g}); the final value of "
-        f"{inside} of {channels} {names} lies in that band. Images are the sample, not their "
-        "pixels: those of one image resemble each other."
+        f"±{significant(float(widths[quarter]))} (95 %, of {span:g}); {end}. Images are the "
+        "sample, not their pixels: those of one image resemble each other."
     )
 
 

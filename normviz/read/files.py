@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from normviz.read.remote import is_web, scheme_of, without_secret
+from normviz.read.remote import is_web, joined, scheme_of, without_secret
 from normviz.read.source import Source, shown
 
 
@@ -92,7 +92,10 @@ class Files(Sequence[Source]):
 
     def folder_names(self) -> Iterator[str | None]:
         """Yield the name of the folder that each file lies in, None at the root."""
-        last = [shown(folder.rstrip("/").rpartition("/")[2]) or None for folder in self.folders]
+        last = [
+            None if folder.endswith("://") else shown(folder.rstrip("/").rpartition("/")[2]) or None
+            for folder in self.folders
+        ]
         return (last[number] for number in self._folder)
 
     def __len__(self) -> int:
@@ -110,10 +113,10 @@ class Files(Sequence[Source]):
         parts: tuple[str, ...]
         if self.root:
             parts = tuple(shown(part) for part in under.split("/"))
-            said = f"{self.shown_root.rstrip('/')}/{'/'.join(parts)}"
-            place = f"{self.root.rstrip('/')}/{under}"
+            said = joined(self.shown_root, "/".join(parts))
+            place = joined(self.root, under)
         else:
-            parts = tuple(shown(part) for part in under.rsplit("/", 2)[-2:])
+            parts = tuple(shown(part) for part in under.rsplit("/", 2)[-2:] if part)
             said, place = shown(under), under
         label, stamp = self.label(index), self.stamp(index)
         if scheme_of(place):

@@ -32,6 +32,7 @@ from normviz.read.limits import Limits
 from normviz.read.members import MemberRun, ShardRun
 from normviz.read.parquet import TableRun
 from normviz.read.photos import Photos
+from normviz.read.remote import split
 from normviz.read.some import SomeRun
 from normviz.read.source import Listing, Origin, Problem, Run, Source, shown
 from normviz.read.stream import streamed
@@ -409,8 +410,7 @@ def _portable(run: Run) -> Run:
         place = source.address or (str(source.path) if source.path is not None else "")
         if not place:
             return run
-        folder, slash, name = place.rpartition("/")
-        files.add(folder or slash, name, source.size, stamp=source.stamp)
+        files.add(*split(place), source.size, stamp=source.stamp)
         if files[len(files) - 1].name != source.name:
             return run
     return replace(run, sources=files)

@@ -105,13 +105,13 @@ def _add_matching(
     assert start is not None
     root, _, _ = pattern[: start.start()].rpartition("/")
     if remote.scheme_of(pattern):
+        root, _ = remote.split(pattern[: start.start()])
         local = remote.local_path(pattern)
         if local is not None:
             _add_matching(local, files, problems, name, limits)
             return
         for found, size, stamp in remote.matching(root, pattern, name):
-            folder, _, last = f"{root}/{found}".rpartition("/")
-            files.add(folder, last, size, stamp=stamp)
+            files.add(*remote.split(remote.joined(root, found)), size, stamp=stamp)
             limits.refuse_images(name, len(files))
         return
     paths = sorted(glob.iglob(pattern, recursive=True, include_hidden=False))
@@ -135,8 +135,7 @@ def _add_named(place: str, label: str | None, files: Files, problems: list[Probl
     """Append one file by its path or address; an address is not asked about before it is read."""
     local = remote.local_path(place)
     if remote.scheme_of(place) and local is None:
-        folder, _, last = place.rpartition("/")
-        files.add(folder, last, -1, label)
+        files.add(*remote.split(place), -1, label)
         return
     path = str(Path(place if local is None else local))
     try:
@@ -206,7 +205,7 @@ def _place(place: str, source: Source) -> str:
         if remote.local_path(place) is None:
             return place
     elif not place.startswith("/") and ".." not in place.split("/"):
-        return f"{source.address.rpartition('/')[0]}/{place}"
+        return remote.joined(remote.split(source.address)[0], place)
     # Whoever wrote a list elsewhere has no say over the files of this machine.
     raise ReadError(
         shown(place),

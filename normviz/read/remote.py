@@ -7,8 +7,12 @@ for by range, and what comes is counted against the limits.
 from __future__ import annotations
 
 import io
+import os
 import re
+from collections.abc import Iterator
 from hashlib import blake2b
+from http import HTTPStatus
+from socket import gaierror
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
@@ -28,6 +32,7 @@ _VERSIONS = (
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _CHAINS = ("filecache", "simplecache", "blockcache", "cached", "reference", "dir", "zip", "tar")
+_CHECK = "Check the address, the network and the credentials"
 WAY = "pip install 'normviz[remote]' installs fsspec with S3, Google Storage and HTTP"
 
 
@@ -58,6 +63,26 @@ def local_path(address: str) -> str | None:
     if scheme_of(address) not in ("file", "local"):
         return None
     return unquote(address.partition("://")[2].removeprefix("localhost"))
+
+
+def split(address: str) -> tuple[str, str]:
+    """Return the folder of an address and the name in it; the root of a storage is a folder too.
+
+    >>> split("s3://bucket/a.tar"), split("memory://a.tar"), split("memory:///d/a.tar")
+    (('s3://bucket', 'a.tar'), ('memory://', 'a.tar'), ('memory:///d', 'a.tar'))
+    """
+    folder, slash, name = address.rpartition("/")
+    return (f"{folder}/" if folder.endswith(":/") else folder or slash), name
+
+
+def joined(folder: str, name: str) -> str:
+    """Return the path or address of a name in a folder.
+
+    >>> joined("s3://bucket/", "a.tar"), joined("memory://", "a.tar"), joined("photos", "a.tar")
+    ('s3://bucket/a.tar', 'memory://a.tar', 'photos/a.tar')
+    """
+    start = folder.rstrip("/")
+    return f"{start}//{name}" if "://" in folder and start.endswith(":") else f"{start}/{name}"
 
 
 def is_web(address: str) -> bool:
@@ -123,15 +148,19 @@ def _below(root: str, name: str, verb: str, what: str) -> list[tuple[str, int, i
     _, asked = _storage(what, name)
     try:
         entries = getattr(storage, verb)(asked, detail=True)
+        if not entries and is_web(root):
+            # Of a page that does not come nothing is found, without a word.
+            storage.info(path)
     except Exception as error:
         raise _failed(name, error) from None
-    start = path.rstrip("/") + "/"
+    # Some storages begin their paths with a slash; at the root of others there is none.
+    start = "" if not path.strip("/") else path.rstrip("/") + "/"
     found = []
     for entry, info in entries.items():
         # A web page may link anywhere; only what lies below the address is its content.
         inside = entry.startswith(start) and ".." not in entry.split("/")
         if inside and entry != start and info.get("type") != "directory":
-            found.append((entry[len(start) :], _size(info), _stamp(info)))
+            found.append((entry[len(start) :].lstrip("/"), _size(info), _stamp(info)))
     return sorted(found)
 
 
@@ -216,6 +245,8 @@ def _stamp(info: dict[str, Any]) -> int:
 def _failed(name: str, error: Exception) -> ReadError:
     if isinstance(error, ReadError):
         return error
+    if (reason := _from_server(error)) is not None:
+        return ReadError(name, reason, _CHECK)
     if isinstance(error, FileNotFoundError):
         return ReadError(name, "there is no such file or folder", "Check the address")
     if "range requests" in str(error):
@@ -224,14 +255,43 @@ def _failed(name: str, error: Exception) -> ReadError:
             "its web server gives whole files only, and parts of this one are needed",
             "Download it first, or use a server that knows range requests",
         )
-    return ReadError(
-        name,
-        f"it cannot be read ({error_text(error)})",
-        "Check the address, the network and the credentials",
-    )
+    return ReadError(name, f"it cannot be read ({error_text(error)})", _CHECK)
 
 
-def error_text(error: Exception) -> str:
+def _from_server(error: Exception) -> str | None:
+    """Say what a web server answers, or that it does not; None where it has no such file, and for
+    anything else.
+
+    fsspec calls whatever goes wrong there a file that is not found, and keeps the reason as cause.
+    """
+    chain = list(_causes(error))
+    for one in reversed(chain):
+        if isinstance(one, TimeoutError):
+            return "there is no answer from its server in time"
+        if isinstance(one, gaierror):
+            return f"there is no answer from its server ({one.strerror})"
+        if isinstance(one, ConnectionError) and one.errno:
+            return f"there is no answer from its server ({os.strerror(one.errno)})"
+    for one in chain:
+        if type(one).__module__.partition(".")[0] != "aiohttp":
+            continue
+        status = getattr(one, "status", None)
+        if status is None:
+            return f"it cannot be read ({error_text(one)})"
+        if status not in (404, 410):
+            known = status in HTTPStatus.__members__.values()
+            words = f" ({HTTPStatus(status).phrase})" if known else ""
+            return f"its server answers with {status}{words}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def error_text(error: BaseException) -> str:
     """Return the first line of an error, printable and short."""
     text = str(error).strip().split("\n")[0].rstrip(".")[:160]
     return "".join(c for c in text if c.isprintable()) or type(error).__name__

@@ -255,7 +255,7 @@ def of_address(address: str, name: str | None = None) -> Source:
     if found.is_folder:
         return Source(name, 0, address=address, kind="folder")
     plain = address.partition("?")[0] if remote.is_web(address) else address
-    inner = tuple(shown(part) for part in plain.rsplit("/", 2)[-2:])
+    inner = tuple(shown(part) for part in plain.rsplit("/", 2)[-2:] if part)
     return Source(name, found.size, address=address, inner=inner, stamp=found.stamp)
 
 

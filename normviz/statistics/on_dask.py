@@ -6,14 +6,17 @@ passes the scheduler is the names of parts, and statistics of hundreds of images
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from typing import Any, NamedTuple
 
 from normviz.errors import NormvizError, ParameterError
+from normviz.read.remote import error_text
 from normviz.statistics.engines import (
     AHEAD,
     Work,
@@ -35,7 +38,9 @@ _OWN = {
 }
 
 # Seconds until a scheduler must have answered, and until it must have a worker.
-_ANSWER, _WORKER = 15, 120
+_ANSWER, _WORKER = 10, 120
+
+_ADDRESS = re.compile(r"[a-z]+://(\[[0-9A-Fa-f:.]+(%\w+)?\]|[^\s:/@\[\]]+):(?P<port>[0-9]{1,5})")
 
 
 class Dask:
@@ -55,6 +60,8 @@ class Dask:
             )
         if workers is not None and workers < 1:
             raise ParameterError(f"at least one worker is needed, got {workers}.")
+        if scheduler is not None:
+            _refuse_no_address(scheduler)
         self._scheduler, self._workers = scheduler, workers
         self._client: Any = None
         self._own = ExitStack()
@@ -112,13 +119,9 @@ class Dask:
             self._own.enter_context(cluster)
             self._client = Client(cluster, set_as_default=False)
             return
-        try:
-            self._client = Client(self._scheduler, timeout=_ANSWER, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise NormvizError(
-                f"{self._scheduler}: no Dask scheduler answers there ({error}). Give the address "
-                "that it printed when it started, such as tcp://10.0.0.1:8786."
-            ) from None
+        # A client that is given up half made hangs, and says so, when it is collected.
+        _refuse_no_answer(self._scheduler)
+        self._client = Client(self._scheduler, timeout=_ANSWER, set_as_default=False)
         try:
             self._client.wait_for_workers(1, timeout=_WORKER)
         except TimeoutError:
@@ -171,6 +174,51 @@ class Dask:
             return _result(future)
         except WorkerEnded:
             return rescued(work, part, lambda one: _result(self._submit(_measured, work, one)))
+
+
+def _refuse_no_address(scheduler: str) -> None:
+    """
+    >>> _refuse_no_address("tcp://[::1]:8786")
+    >>> _refuse_no_address("host")
+    Traceback (most recent call last):
+        ...
+    normviz.errors.ParameterError: 'host' is no address of a Dask scheduler: give protocol, host \
+and port, as it printed them when it started, such as tcp://10.0.0.1:8786.
+    """
+    found = _ADDRESS.fullmatch(scheduler)
+    in_this_process = scheduler.startswith("inproc://")
+    if not in_this_process and (found is None or not 0 < int(found["port"]) < 2**16):
+        raise ParameterError(
+            f"{scheduler!r} is no address of a Dask scheduler: give protocol, host and port, as it "
+            "printed them when it started, such as tcp://10.0.0.1:8786."
+        )
+
+
+def _refuse_no_answer(scheduler: str) -> None:
+    """Greet a scheduler, and say in a sentence when it does not greet back."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def greet() -> None:
+        how = Security().get_connection_args("client")
+        greeting = await asyncio.wait_for(connect(scheduler, _ANSWER, **how), _ANSWER + 1)
+        await greeting.close()
+
+    try:
+        # In a thread, for this one may have a loop that runs, as in a notebook.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(greet())).result()
+    except OSError:
+        said = f"no Dask scheduler answers there within {_ANSWER:g} s"
+    # What answers may be anything, and fail in any way.
+    except Exception as error:
+        said = f"no Dask scheduler can be spoken to there ({error_text(error)})"
+    else:
+        return
+    raise NormvizError(
+        f"{scheduler}: {said}. Give the address that it printed when it started, such as "
+        "tcp://10.0.0.1:8786."
+    )
 
 
 class _Group(NamedTuple):

@@ -255,6 +255,10 @@ def test_a_scan_that_is_stopped_leaves_an_estimate_that_says_so_everywhere(open_
     assert (np.abs(np.array(record["mean"]) - pixels.mean(axis=(0, 1, 2))) < 1.5 * half).all()
     words = f"from {count:,} of 6,000 images of your file"
     assert words in page.locator("[data-testid=stSidebar]").inner_text()
+    end = f"the estimate from all {count:,} images read"
+    body = page.locator(".stMainBlockContainer").inner_text()
+    assert f"{end} lies in that band" in body and "final value" not in body
+    assert chart(page, "convergence")["data"][-1]["name"] == end.removeprefix("the ")
     page.get_by_role("link", name="Compare", exact=True).click()
     page.wait_for_selector(".st-key-downloads", state="attached")
     assert words in page.locator("[data-testid=stSidebar]").inner_text()

@@ -50,6 +50,26 @@ def test_the_table_has_a_line_a_channel_and_verdicts(records, capsys):
     assert lines[-1].startswith("The largest difference is ")
 
 
+def test_an_estimate_is_called_one(records, many, tmp_path, capsys):
+    # 112 images: an estimate is trusted from 100 on.
+    for at in range(32):
+        pixels = np.full((24, 32, 3), 120 + at % 3, np.uint8)
+        PillowImage.fromarray(pixels).save(many / f"more{at}.png")
+    part = str(tmp_path / "part.json")
+    assert main(["stats", str(many), "--until", "0.2", "--out", part]) == DONE
+    with open(part) as stream:
+        record = json.load(stream)
+    count = record["images"]
+    assert not record["complete"] and count < 112
+    assert main(["compare", records[0], part]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(f"{part}: an estimate from {count} of 112 images, none: every pixel")
+    assert main(["compare", records[0], part, "--json"]) == DONE
+    first, second = json.loads(capsys.readouterr().out)["taken"]
+    assert first["complete"] and not second["complete"]
+    assert (second["count"], second["of"]) == (count, 112)
+
+
 def test_a_gate_for_scripts(records, capsys):
     assert main(["compare", records[0], records[1], "--fail-above", "0.5"]) == FAILED
     assert "the largest d is" in capsys.readouterr().err

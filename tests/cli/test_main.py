@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 import normviz as nv
@@ -34,6 +35,22 @@ from normviz.cli import DONE, FAILED, USAGE, main
         ("stats x --workers 0", USAGE, "a whole number from 1 to 1024, not '0'"),
         ("stats x --patches 4", USAGE, "--patches is written beside --out FILE; give both."),
         ("stats x --rows no/rows.parquet", FAILED, "no: there is no such folder"),
+        (
+            "stats x --rows a --out ./a",
+            USAGE,
+            "--out and --rows name one file, a; give each",
+        ),
+        ("stats x --checkpoint a --out a", USAGE, "--out and --checkpoint name one file, a;"),
+        ("stats x --checkpoint a --rows a", USAGE, "--rows and --checkpoint name one file, a;"),
+        (
+            "stats x --out a --rows a.npz --mean-image 4",
+            USAGE,
+            "--rows and the arrays beside --out",
+        ),
+        ("stats y @a --out a", USAGE, "--out would be written over a, which is read; name another"),
+        ("stats x --pipeline a --rows a", USAGE, "--rows would be written over a, which is read"),
+        ("inspect a.onnx --out a.onnx", USAGE, "--out would be written over a.onnx"),
+        ("advise a.zip --out a.zip", USAGE, "--out would be written over a.zip"),
         ("apply x --method lcn --out o --shard-size 4", USAGE, "is for --format npz and zarr"),
         ("compare a.json b.json", FAILED, "a.json: No such file"),
         ("stats x --pipeline known:mine", USAGE, "there is no known:mine"),
@@ -45,6 +62,20 @@ def test_failures_are_one_sentence(arguments, code, sentence, capsys, tmp_path, 
     said = capsys.readouterr().err
     assert sentence in said and "Traceback" not in said
     assert not list(tmp_path.iterdir())
+
+
+def test_a_source_is_not_written_over_whatever_it_is_called(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("set.npy", np.zeros((3, 4, 4, 3), np.uint8))
+    (tmp_path / "link.npy").symlink_to("set.npy")
+    kept = (tmp_path / "set.npy").read_bytes()
+    for source in ("link.npy", f"file://{tmp_path}/set.npy", str(tmp_path / "set.npy")):
+        for option in ("--out", "--rows", "--checkpoint"):
+            assert main(["stats", source, option, "set.npy"]) == USAGE
+            assert f"{option} would be written over" in capsys.readouterr().err
+    assert (tmp_path / "set.npy").read_bytes() == kept
+    # An output may lie in the folder that is read.
+    assert main(["stats", str(tmp_path), "--out", "set.json", "--rows", "rows.parquet"]) == DONE
 
 
 def test_wrong_usage_and_help(capsys):

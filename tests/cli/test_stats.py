@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from pyarrow import parquet
 
 import normviz as nv
-from normviz.cli import DONE, FAILED, PARTLY, main
+from normviz.cli import DONE, FAILED, PARTLY, USAGE, main
 from normviz.statistics import PatchPlan
 from normviz.statistics.engines import Here
 from tests.cli.conftest import pipeline_file
@@ -254,6 +254,8 @@ def test_dask_is_asked_for_with_its_options(many, monkeypatch, capsys):
         missing.setitem(sys.modules, "distributed", None)
         assert main(["stats", str(many), "--engine", "dask"]) == FAILED
         assert 'pip install "normviz[dask]"' in capsys.readouterr().err
+    assert main(["stats", str(many), "--engine", "dask", "--scheduler", "rubbish"]) == USAGE
+    assert "'rubbish' is no address of a Dask scheduler" in capsys.readouterr().err
     given = []
 
     class StandIn(Here):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,7 @@ def test_labels_are_mean_and_std_and_of_many_both_ends():
 def test_the_running_mean_has_its_band_and_its_end(bands):
     half = np.array([[np.inf], [4.0], [0.0]]) if bands else np.full((3, 1), np.inf)
     found = Convergence(
-        np.array([1, 10, 20]), np.array([[9.0], [5.0], [6.0]]), half, np.array([6.0]), 20
+        np.array([1, 10, 20]), np.array([[9.0], [5.0], [6.0]]), half, np.array([6.0]), 20, 20, True
     )
     figure = running_mean(found, ["grey"], "0–255", dark=False)
     band, line, final = figure.data if bands else (None, *figure.data)
@@ -90,3 +92,7 @@ def test_the_running_mean_has_its_band_and_its_end(bands):
         low, high = figure.layout.yaxis.range
         assert low < 1.0 and high > 9.0
     assert list(figure.layout.xaxis.tickvals) == [1, 2, 5, 10, 20]
+    assert final.name == "final value"
+    stopped = replace(found, of=90, complete=False)
+    *_, end = running_mean(stopped, ["grey"], "0–255", dark=False).data
+    assert end.name == "estimate from all 20 images read"

@@ -177,3 +177,60 @@ def test_a_record_that_is_none_is_named(change):
         SetRecord.of(record(images(1, 3, 100, 30), **change), "x.json")
     with pytest.raises(ParameterError, match=r"^x\.json"):
         SetRecord.of([1], "x.json")
+
+
+def test_a_record_that_is_an_estimate_says_so():
+    shots = [image_of(one) for one in images(5, 40, 100, 30)]
+    part = next(nv.statistics.scan(shots, seed=1, every=0, images_a_part=12))
+    whole = {**nv.scan(shots).to_dict(), "reading": {"images": 40, "of": 40}}
+    found = compare_sets(SetRecord.of(whole, "a"), SetRecord.of(part.to_dict(), "b"))
+    assert [one.words for one in found.taken] == [
+        "40 images",
+        "an estimate from 12 of 40 images",
+    ]
+    first, second = json.loads(json.dumps(found.to_dict()))["taken"]
+    assert (first["complete"], first["images"], first["unit"]) == (True, 40, None)
+    assert second == {
+        "images": 12,
+        "of": 40,
+        "complete": False,
+        "unit": "image",
+        "count": 12,
+        "units": 40,
+        "said": "an estimate from 12 of 40 images",
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"estimate": {"unit": "image", "count": 12, "of": None}}, "an estimate from 12 images"),
+        (
+            {
+                "estimate": {"unit": "shard", "count": 3, "of": 1000},
+                "reading": {"images": 12, "of": 4000},
+            },
+            "an estimate from 12 of 4,000 images, in 3 of 1,000 shards",
+        ),
+        ({}, "a part of the set, 12 images"),
+    ],
+)
+def test_what_a_part_of_a_set_is_called(more, words):
+    part = record(images(5, 12, 100, 30), complete=False, **more)
+    assert SetRecord.of(part, "a").taken.words == words
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"complete": "no"},
+        {"complete": False, "estimate": {"unit": "image"}},
+        {"complete": False, "estimate": {"unit": "pixel", "count": 2, "of": 3}},
+        {"complete": False, "estimate": {"unit": "image", "count": 2, "of": math.inf}},
+        {"complete": False, "estimate": [1]},
+        {"reading": 7},
+    ],
+)
+def test_an_estimate_that_is_none_is_refused(more):
+    with pytest.raises(ParameterError, match="a: this is no record"):
+        SetRecord.of(record(images(5, 12, 100, 30), **more), "a")

@@ -180,8 +180,20 @@ def test_the_running_mean_and_its_band_are_the_scans_own_estimate():
         np.testing.assert_allclose(found.half_width[at], other.mean * 255, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.mean[-1], final.mean, rtol=1e-12)
     assert "Images are the sample, not their pixels" in convergence_words(found, 3, 255)
+    assert found.complete and "; the final value of " in convergence_words(found, 3, 255)
     few = convergence(nv.scan(MIXED[:4]))
     assert convergence_words(few, 3, 255).startswith("4 images are too few")
+    assert few.complete and few.read == 4
+
+
+def test_the_end_of_a_pass_that_was_stopped_is_no_final_value():
+    part = list(scan(MIXED, seed=1, every=0, images_a_part=6))[1]
+    found = convergence(part)
+    assert (found.complete, found.read, found.of) == (False, 12, 24)
+    np.testing.assert_allclose(found.final, part.mean, rtol=1e-12)
+    words = convergence_words(found, 3, 255)
+    assert "; the estimate from all 12 images read lies in that band for " in words
+    assert "After 10 of 24 images" in words and "final" not in words
 
 
 def test_the_band_covers_the_final_value_about_as_often_as_it_says():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ class Web(BaseHTTPRequestHandler):
         elif path in OBJECTS:
             data, status = OBJECTS[path], 200
         else:
-            data, status = b"", 404
+            data, status = b"", {"locked": 403, "gone": 410, "odd": 599}.get(path[:-4], 404)
         asked = self.headers.get("Range", "").removeprefix("bytes=")
         whole = len(data)
         if asked and ranges and status == 200:
@@ -198,6 +199,57 @@ def test_every_kind_at_an_address(where, name, request):
     assert sorted(found(parts_of(asked, 3, seed=1)), key=str) == sorted(expected, key=str)
 
 
+@pytest.fixture
+def root() -> Iterator[None]:
+    """Files that lie in the root of fsspec's memory, in no folder."""
+    storage = fsspec.filesystem("memory")
+    files = {
+        "w-0.tar": OBJECTS["w-0.tar"],
+        "w-1.tar": OBJECTS["w-1.tar"],
+        "below/9.png": grey_photo(9),
+    }
+    files |= {f"{i}.png": grey_photo(i) for i in range(3)} | {"list.txt": b"0.png\nbelow/9.png\n"}
+    for name, data in files.items():
+        storage.pipe_file(f"/{name}", data)
+    yield
+    for name in files:
+        storage.rm_file(f"/{name}")
+
+
+@pytest.mark.parametrize("slashes", ["//", "///"])
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("w-*.tar", NAMES["w-{0..1}.tar"][0]),
+        ("w-{0..1}.tar", NAMES["w-{0..1}.tar"][0]),
+        ("?.png", ["0.png", "1.png", "2.png"]),
+        ("{2..2}.png", ["2.png"]),
+        ("{0,below/9}.png", ["0.png", "below/9.png"]),
+        ("*/9.png", ["below/9.png"]),
+        ("{list.txt,1.png}", ["1.png"]),
+        ("list.txt", ["0.png", "below/9.png"]),
+        ("1.png", ["1.png"]),
+    ],
+)
+def test_the_root_of_a_storage_is_a_folder_too(root, slashes, name, paths):
+    asked = f"memory:{slashes}{name}"
+    photos = read(asked)
+    assert [path.replace("///", "//") for path in photos.paths] == [f"memory://{p}" for p in paths]
+    expected = [int(p.rpartition(".")[0][-1]) for p in paths]
+    assert levels(photos) == expected and levels(read([asked, asked])) == expected * 2
+    parts = parts_of(asked, 2)
+    assert [path for path, _ in found(parts)] == photos.paths
+    assert "memory:" not in photos.labels and "" not in photos.labels
+
+
+def test_the_whole_of_a_storage(root, memory):
+    for asked in ("memory://", "memory:///"):
+        photos = read(asked)
+        at = [photos.paths.index(f"memory://{name}") for name in ("1.png", "below/9.png")]
+        assert [photos.labels[i] for i in at] == [None, "below"]
+        assert levels(photos[i] for i in at) == [1, 9]
+
+
 @pytest.mark.parametrize("where", ["memory", "s3", "web"])
 def test_the_pixels_are_those_of_the_file(where, request):
     root = request.getfixturevalue(where)
@@ -223,6 +275,44 @@ def test_what_is_missing_or_damaged_is_said(where, request):
     missing = parts_of(f"{root}/w-{{0..2}}.tar")
     last = [type(i).__name__ for i in found_in(missing[2])]
     assert last == ["Problem"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("locked.png", "its server answers with 403 (Forbidden). Check the address, the network"),
+        ("locked.zip", "its server answers with 403 (Forbidden)."),
+        ("odd.tar", "its server answers with 599."),
+        ("gone.png", "there is no such file or folder. Check the address."),
+        ("none/", "there is no such file or folder."),
+    ],
+)
+def test_what_a_web_server_answers_is_said(web, name, said):
+    with pytest.raises(ReadError) as caught:
+        read(f"{web}/{name}")
+    assert str(caught.value).startswith(f"{web}/{name}: {said}")
+
+
+@pytest.mark.parametrize("name", ["none.zip", "none.png", "list.txt", "photos/", "*.png"])
+def test_a_server_that_does_not_answer_is_no_missing_file(web, name):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        root = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ReadError) as caught:
+        read(f"{root}/{name}")
+    assert str(caught.value).startswith(
+        f"{root}/{name}: there is no answer from its server (Connection refused). Check the address"
+    )
+    photos = read([f"{root}/{name}", f"{web}/one.png"])
+    assert [p.reason[:27] for p in photos.problems] == ["there is no answer from its"]
+
+
+def test_a_server_that_is_not_found_is_said(web, monkeypatch):
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ReadError, match=r"no answer from its server \(Name or service not known\)"):
+        read("http://nowhere.invalid/none.zip")
 
 
 def test_a_list_elsewhere_does_not_reach_this_machine(memory):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -219,13 +220,50 @@ def test_an_executor_is_not_shut_down():
         assert threads.submit(int, "7").result() == 7
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rubbish",
+        "tcp://",
+        "host:8786",
+        "tcp://host",
+        "tcp://host:x",
+        "tcp://host:0",
+        "tcp://host:65536",
+        "tcp://::1:8786",
+        "tcp://a b:1",
+        "tcp://me@host:8786",
+        "tcp://host:8786/path",
+        "",
+    ],
+)
+def test_what_is_no_address_of_a_scheduler_is_refused(address):
+    with pytest.raises(ParameterError, match="is no address of a Dask scheduler: give protocol"):
+        Dask(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://10.0.0.1:8786", "tls://a-b.c_d:1", "tcp://[fe80::1%eth0]:65535", "ws://h:80"]
+)
+def test_an_address_of_a_scheduler_is_taken(address):
+    Dask(address)
+
+
 def test_no_scheduler_at_an_address_is_said(monkeypatch):
-    pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("normviz.statistics.on_dask._ANSWER", 0.5)
-    with pytest.raises(NormvizError, match="no Dask scheduler answers there"):
-        scanned(plain_images(2), engine=Dask("tcp://127.0.0.1:1"))
-    with pytest.raises(NormvizError, match="no Dask scheduler answers there"):
-        scanned(plain_images(2), engine=Dask("nowhere://x"))
+
+    def never(*_, **__):
+        raise AssertionError("a client that is not answered hangs when it is collected")
+
+    monkeypatch.setattr(distributed, "Client", never)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for address in ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{silent.getsockname()[1]}"):
+            with pytest.raises(NormvizError, match=r"scheduler answers there within 0\.5 s"):
+                scanned(plain_images(2), engine=Dask(address))
+    for address, why in (("nowhere://x:1", "unknown address scheme"), ("tls://h:1", "TLS expects")):
+        with pytest.raises(NormvizError, match=f"can be spoken to there .{why}"):
+            scanned(plain_images(2), engine=Dask(address))
 
 
 def test_a_scheduler_by_its_address_and_one_without_workers(monkeypatch):
