@@ -32,6 +32,7 @@ _CSS = """<style>
 .nv-strip img { width: 88px; height: 88px; object-fit: contain; display: block;
   background: color-mix(in srgb, currentColor 6%, transparent); border-radius: 3px; }
 .nv-strip img.nv-small { image-rendering: pixelated; }
+.st-key-dataset_pictures img { image-rendering: pixelated; }
 .nv-strip figcaption { font-size: 0.8rem; line-height: 1.3; padding-top: 3px; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .nv-filters { gap: 16px 24px; }
