@@ -58,8 +58,9 @@ def section(chosen: Selection) -> None:
         dark=style.dark(),
         before_range=tuple(days[0].row.image.value_range),
     )
-    # On a phone the pictures are swiped; the plots keep their widths and go along.
+    # On a phone the pictures are swiped, but for two, which fit; the plots go along.
     least = len(drawn) * (style.LEAST_ON_PHONE + style.COLUMN_GAP) - style.COLUMN_GAP
+    least = least if len(chosen.columns) > 2 else 0
     st.html(
         "<style>@media (max-width: 700px) { .st-key-histograms { "
         f"min-width: {least}px; }} }}</style>"
