@@ -31,13 +31,17 @@ class Frame:
 
 
 def frame() -> Frame:
-    """Draw the shared controls in the sidebar, in the order of the flow."""
+    """Draw the shared controls in the sidebar, in the order of the flow.
+
+    What scans for them shows its bar at the top of the page, for a phone's sidebar is closed.
+    """
+    scanning = st.empty()
     with st.sidebar:
         loaded, waiting = pick_source()
         collection = chosen_of(loaded)
         light = pick_light()
         methods_place = st.container()
-        numbers, missing = pick_numbers(loaded)
+        numbers, missing = pick_numbers(loaded, scanning)
         last_place = st.container()
     return Frame(collection, loaded, waiting, light, numbers, missing, methods_place, last_place)
 

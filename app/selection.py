@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import keys, published
 from app.cached import fit
@@ -160,8 +161,13 @@ def pick_methods(numbers: Numbers | None) -> dict[str, Method]:
     return methods
 
 
-def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
-    """Draw "fit on" and return the numbers of that choice, with a sentence when there are none."""
+def pick_numbers(
+    collection: Collection | None, scanning: DeltaGenerator
+) -> tuple[Numbers | None, str]:
+    """Draw "fit on" and return the numbers of that choice, with a sentence when there are none.
+
+    ``scanning``: an empty place for the bar of a scan.
+    """
     options = {"loaded": "The loaded images", "upload": "Another set: my files"}
     options |= {f"set:{name}": f"Another set: {name} (samples)" for name in SETS}
     options |= {f"photo:{key}": f"One photo: {photo.title}" for key, photo in SAMPLES.items()}
@@ -192,7 +198,7 @@ def pick_numbers(collection: Collection | None) -> tuple[Numbers | None, str]:
             return None, "Upload the images to fit on in the sidebar, or choose another “Fit on”."
     if other is None:
         return None, "Load images first."
-    numbers = statistics_numbers(other)
+    numbers = statistics_numbers(other, scanning)
     if numbers is None:
         return None, f"No image of {other.title} could be read."
     st.caption(plain(f"{_in_use(numbers)} {numbers.words}."))

@@ -11,6 +11,7 @@ from posixpath import commonpath, dirname
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import keys
 from app.cached import MEAN_IMAGE_SIDE, known, remembered
@@ -275,13 +276,19 @@ class Numbers:
         return self.value.channels
 
 
-def statistics_numbers(collection: Collection) -> Numbers | None:
-    """Scan a collection (with progress when it is long) and return its statistics."""
+def statistics_numbers(
+    collection: Collection, scanning: DeltaGenerator | None = None
+) -> Numbers | None:
+    """Scan a collection (with progress when it is long) and return its statistics.
+
+    ``scanning``: an empty place for the progress; without one it is shown where this is called.
+    """
     count = len(collection)
     key = ("scan", collection.key)
     stats: DatasetStatistics | None = known(key)
     if stats is None:
-        stats = _scanned(collection) if count > _SCANNED_AT_ONCE else _scan_few(collection)
+        long = count > _SCANNED_AT_ONCE
+        stats = _scanned(collection, scanning) if long else _scan_few(collection)
     if stats is None or not stats.images:
         return None
     words = f"{taken_words(stats, count)} of {collection.title}, as loaded"
@@ -306,7 +313,7 @@ def _scan_few(collection: Collection) -> DatasetStatistics:
     return remembered(("scan", collection.key), build)
 
 
-def _scanned(collection: Collection) -> DatasetStatistics | None:
+def _scanned(collection: Collection, scanning: DeltaGenerator | None) -> DatasetStatistics | None:
     """Scan with a bar; "Stop" keeps what was read so far as the numbers, which say so.
 
     The images come in random order, so that what was read so far is an estimate of them all.
@@ -314,7 +321,7 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
     stopped = st.session_state.setdefault(keys.STOPPED.name, {})
     if collection.key in stopped:
         return stopped[collection.key]
-    bar = _Bar(collection)
+    bar = _Bar(collection, scanning)
     partial: DatasetStatistics | None = None
     with ThreadPoolExecutor(2) as workers:
         for partial in scan(
@@ -335,10 +342,10 @@ def _scanned(collection: Collection) -> DatasetStatistics | None:
 class _Bar:
     """How far a scan is, what it has found so far, and the button that ends it there."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, place: DeltaGenerator | None) -> None:
         self._key, self._count = collection.key, len(collection)
         self._began = time.monotonic()
-        self._place = st.empty()
+        self._place = st.empty() if place is None else place
         self._bar: Any = None
         self._words: Any = None
 

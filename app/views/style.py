@@ -19,6 +19,8 @@ _CSS = """<style>
 [class*="st-key-icon-"] button p {
   position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
 }
+/* Below the header, however far down the page is read. */
+:has(> .st-key-scanning) { position: sticky; top: 3.75rem; z-index: 2; background: Canvas; }
 @media (max-width: 640px) {
   .stColumn:has(> .stVerticalBlock > * > .st-key-pipeline_result),
   .stColumn:has(> .stVerticalBlock > * > .st-key-pipeline_result) > .stVerticalBlock {

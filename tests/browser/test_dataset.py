@@ -232,16 +232,57 @@ def test_an_upload_of_grey_files_and_one_that_is_none(open_page):
     assert "<b>" in strip.get_attribute("alt")
 
 
-def test_a_scan_that_is_stopped_leaves_an_estimate_that_says_so_everywhere(open_page):
-    page = open_page("/dataset?source=My+files&constants_for=JSON")
+def many_arrays() -> tuple[np.ndarray, dict]:
+    """Small images that take some seconds to scan, and the same as a file to upload."""
     rng = np.random.default_rng(8)
     pixels = rng.integers(0, 256, (6000, 40, 40, 3), dtype=np.uint8)
     pixels = (pixels * rng.random((6000, 1, 1, 1))).astype(np.uint8)
     stream = io.BytesIO()
     np.save(stream, pixels)
-    page.locator("input[type=file]").first.set_input_files(
-        [{"name": "many.npy", "mimeType": "application/octet-stream", "buffer": stream.getvalue()}]
+    file = {"name": "many.npy", "mimeType": "application/octet-stream"}
+    return pixels, {**file, "buffer": stream.getvalue()}
+
+
+def first_in_sight(page) -> float:
+    """How far below the header the page begins, in pixels."""
+    return page.evaluate(
+        """() => {
+          const main = document.querySelector('.stMainBlockContainer');
+          const edge = main.getBoundingClientRect().top + parseFloat(
+            getComputedStyle(main).paddingTop);
+          const shown = Array.from(main.querySelector('.stVerticalBlock').children)
+            .map((one) => one.getBoundingClientRect()).filter((at) => at.height);
+          return Math.min(...shown.map((at) => at.top)) - edge;
+        }"""
     )
+
+
+@pytest.mark.parametrize("path", ["/", "/dataset"])
+def test_the_bar_of_a_scan_is_in_sight_on_a_phone_and_leaves_no_gap(open_page, path):
+    page = open_page(f"{path}?source=My+files", width=390, height=800)
+    assert first_in_sight(page) == 0
+    page.locator("input[type=file]").first.set_input_files([many_arrays()[1]])
+    bar = page.locator(".stMainBlockContainer .st-key-scanning")
+    bar.get_by_text("Mean so far (95 %): R ").wait_for()
+    stop = page.get_by_role("button", name="Stop here")
+    top = bar.bounding_box()["y"]
+    assert first_in_sight(page) == 0 and 40 < top < 70
+    # However far down the page is read.
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 900)")
+    assert bar.bounding_box()["y"] == pytest.approx(top, abs=1)
+    box = stop.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["y"] < 300
+    stop.click()
+    bar.wait_for(state="detached")
+    drawn(page)
+    page.locator("[data-testid=stMain]").evaluate("main => main.scrollTo(0, 0)")
+    assert first_in_sight(page) == 0
+
+
+def test_a_scan_that_is_stopped_leaves_an_estimate_that_says_so_everywhere(open_page):
+    page = open_page("/dataset?source=My+files&constants_for=JSON")
+    pixels, file = many_arrays()
+    page.locator("input[type=file]").first.set_input_files([file])
     page.locator(".st-key-scanning").get_by_text("Mean so far (95 %): R ").wait_for()
     page.locator(".st-key-scanning").get_by_text("images/s").wait_for()
     page.get_by_role("button", name="Stop here").click()
