@@ -245,8 +245,18 @@ def test_what_is_no_address_of_a_scheduler_is_refused(address):
 @pytest.mark.parametrize(
     "address", ["tcp://10.0.0.1:8786", "tls://a-b.c_d:1", "tcp://[fe80::1%eth0]:65535", "ws://h:80"]
 )
-def test_an_address_of_a_scheduler_is_taken(address):
-    Dask(address)
+def test_an_address_of_a_scheduler_is_asked_as_it_is(monkeypatch, address):
+    pytest.importorskip("distributed")
+    asked = []
+
+    def nobody(scheduler):
+        asked.append(scheduler)
+        raise NormvizError("nobody answers")
+
+    monkeypatch.setattr("normviz.statistics.on_dask._refuse_no_answer", nobody)
+    with pytest.raises(NormvizError, match="nobody answers"):
+        scanned(plain_images(2), engine=Dask(address))
+    assert asked == [address]
 
 
 def test_no_scheduler_at_an_address_is_said(monkeypatch):
