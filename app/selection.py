@@ -99,6 +99,21 @@ def light_words(light: Light) -> str:
     return ", ".join(parts) or "as loaded"
 
 
+# What a night is simulated as when no light is set and no night photo of the scene is loaded.
+_NIGHT = Light(ev=-3.0)
+
+
+def night_of(light: Light) -> tuple[Light, str]:
+    """Return the light that a photo without one of the night is seen in by night, and words.
+
+    >>> night_of(Light())[1], night_of(Light(ev=-2.0))[1]
+    ('simulated at −3 EV', 'in the light set in the sidebar (−2 EV)')
+    """
+    if light.neutral:
+        return _NIGHT, f"simulated at {light_words(_NIGHT)}"
+    return light, f"in the light set in the sidebar ({light_words(light)})"
+
+
 def pick_light() -> Light:
     """Draw the light's controls."""
     st.subheader("Light", anchor=False)

@@ -10,7 +10,7 @@ import streamlit as st
 from app import charts, keys
 from app.cached import ahead, compared, lit_statistics
 from app.controls import choice, switch, whole
-from app.selection import Column, Row, Selection, light_words
+from app.selection import Column, Row, Selection, night_of
 from app.text import plain
 from app.views import style
 from app.views.panels import picked_row
@@ -22,9 +22,6 @@ from normviz.light import Light
 from normviz.networks import FirstLayer, he_initialised, mobilenet_v2
 from normviz.observe.activations import DayNight
 from normviz.observe.sentences import percent
-
-# What a night is simulated as when no light is set and no night photo of the scene is loaded.
-NIGHT_EV = -3.0
 
 LAYERS = {"trained": "Trained (MobileNetV2)", "he": "Random (He)"}
 SORTS = {"difference": "Day–night difference", "firing": "Firing", "range": "Range", "menu": "Menu"}
@@ -147,17 +144,17 @@ class _Pair:
 def _pair(chosen: Selection, day: Row) -> _Pair:
     """The night is the light that is set, else a night photo of the scene, else simulated."""
     by_day, light = (day.image, Light()), chosen.light
+    night, said = night_of(light)
     if not light.neutral:
-        words = f"the same image in the light set in the sidebar ({light_words(light)})"
         name = "night" if light.ev < 0 else "set light"
-        return _Pair(by_day, (day.image, light), name, words)
+        return _Pair(by_day, (day.image, night), name, f"the same image {said}")
     for row in chosen.rows:
         same_size = row.image.pixels.shape == day.image.pixels.shape
         if chosen.collection.nights.get(day.index) == row.index and same_size:
             words = f"“{row.title}”, a darker photo of the same scene"
             return _Pair(by_day, (row.image, Light()), "night", words)
-    words = "the same image simulated at −3 EV (move the exposure slider)"
-    return _Pair(by_day, (day.image, Light(ev=NIGHT_EV)), "night", words)
+    words = f"the same image {said} (move the exposure slider)"
+    return _Pair(by_day, (day.image, night), "night", words)
 
 
 def _sentence(rows: list[ActivationRow], name: str) -> str:

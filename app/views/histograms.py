@@ -9,10 +9,9 @@ import streamlit as st
 from app import keys
 from app.cached import lit_statistics, ranges
 from app.controls import choice, slider, switch
-from app.selection import Column, Row, Selection, light_words
+from app.selection import Column, Row, Selection, night_of
 from app.text import plain
 from app.views import style
-from app.views.activations import NIGHT_EV
 from app.views.panels import picked_row
 from normviz.errors import NormvizError
 from normviz.figures import HistogramColumn, histogram_row
@@ -107,9 +106,8 @@ def _counted(chosen: Selection, scope: str) -> tuple[list[Lit], list[Lit]]:
         row = picked_row(keys.HISTOGRAM_ROW, "Image", chosen.rows)
     if scope == "image":
         return [Lit.of(row, light)], []
-    night = Light(ev=NIGHT_EV) if light.neutral else light
-    said = "simulated at" if light.neutral else "in the light set in the sidebar,"
-    return [Lit.of(row, Light())], [Lit(row, night, f"the same image {said} {light_words(night)}")]
+    night, said = night_of(light)
+    return [Lit.of(row, Light())], [Lit(row, night, f"the same image {said}")]
 
 
 def _column(

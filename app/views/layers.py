@@ -28,7 +28,7 @@ from app.charts import STOPS
 from app.controls import choice, menu, whole
 from app.frame import Frame, say_source
 from app.networks import Chosen, pick_network
-from app.selection import Column, Row, column_of, columns_of, light_words, pick_methods
+from app.selection import Column, Row, column_of, columns_of, light_words, night_of, pick_methods
 from app.sources import matched
 from app.text import plain
 from app.views import style
@@ -50,7 +50,6 @@ from normviz.observe.recorder import PERCENTILES
 from normviz.observe.sentences import number, percent
 
 MOST_IMAGES = 16
-NIGHT_EV = -3.0
 
 TRAINED = "as trained"
 LIGHTS = {"both": "Both", "loaded": "As loaded", "lit": "In the other light"}
@@ -247,7 +246,7 @@ def _pick_rows(shared: Frame) -> tuple[Row, ...]:
 
 
 def _pick_lights(light: Light) -> dict[str, Light]:
-    other = Light(ev=NIGHT_EV) if light.neutral else light
+    other, _ = night_of(light)
     words = light_words(other)
     with st.container(width=330):
         kind = choice(

@@ -233,7 +233,7 @@ def _beside(out: Path) -> Path:
 def _write_arrays(
     stats: DatasetStatistics, asked: argparse.Namespace, out: Path, record: dict[str, Any]
 ) -> None:
-    beside = out.with_suffix(".npz") if out.suffix != ".npz" else out.with_suffix(".images.npz")
+    beside = _beside(out)
     unit = "fractions of the value range"
     arrays: dict[str, np.ndarray] = {}
     if asked.mean_image:
