@@ -7,8 +7,16 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from app import keys
 from app.selection import pick_light, pick_numbers
-from app.sources import Collection, Numbers, chosen_of, pick_source
+from app.sources import (
+    Collection,
+    Numbers,
+    chosen_of,
+    pick_source,
+    samples,
+    statistics_numbers,
+)
 from app.text import plain
 from normviz.light import Light
 
@@ -28,6 +36,31 @@ class Frame:
     """Why there are no numbers to fit on."""
     methods_place: DeltaGenerator
     last_place: DeltaGenerator
+    controls: bool = True
+    """Whether controls are drawn in this run."""
+
+
+def comes_first() -> bool:
+    """Whether this is a visitor's first run, without choices in the page's address."""
+    first = keys.CAME.name not in st.session_state
+    st.session_state[keys.CAME.name] = True
+    return first and not st.query_params
+
+
+def first_frame() -> Frame:
+    """What :func:`frame` returns before anyone has chosen, without drawing its controls.
+
+    Drawing the controls takes a browser a third of the time to the first pictures, which need none
+    of them then. The page draws its pictures and runs again once they are there.
+    """
+    # Every element that comes after has the place that it has in later runs.
+    scanning = st.empty()
+    loaded = samples(keys.SAMPLE_SET.default)
+    numbers = statistics_numbers(loaded, scanning)
+    with st.sidebar:
+        st.skeleton(height=400)
+        place = st.container()
+    return Frame(loaded, loaded, False, Light(), numbers, "", place, place, controls=False)
 
 
 def frame() -> Frame:

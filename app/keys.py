@@ -17,6 +17,8 @@ class Key:
     shareable: bool = True
 
 
+CAME = Key("came", False, shareable=False)
+
 SOURCE = Key("source", "samples")
 SAMPLE_SET = Key("photos", "Day and night")
 UPLOAD = Key("upload", None, shareable=False)

@@ -12,7 +12,7 @@ _ROOT = str(Path(__file__).resolve().parent.parent)
 if _ROOT not in sys.path:
     sys.path.insert(0, _ROOT)
 
-from app.frame import frame  # noqa: E402
+from app.frame import comes_first, first_frame, frame  # noqa: E402
 from app.views import (  # noqa: E402
     advise,
     compare,
@@ -34,8 +34,6 @@ st.set_page_config(
     menu_items={"About": "normviz shows what image normalization does, on your own images."},
 )
 style.apply()
-# The images, their light and what methods are fitted on belong to all pages; a page adds its own.
-shared = frame()
 compare_page = st.Page(
     lambda: compare.page(shared), title="Compare", url_path="compare", default=True
 )
@@ -54,6 +52,8 @@ chosen = st.navigation(
     ],
     position="top",
 )
+# The images, their light and what methods are fitted on belong to all pages; a page adds its own.
+shared = first_frame() if comes_first() and chosen is compare_page else frame()
 if chosen.url_path != "train":
     train.left()
 chosen.run()

@@ -190,6 +190,11 @@ def show(
     return bool(shown.drawn)
 
 
+def is_drawn(key: str) -> bool:
+    """Whether the browser has said that it has drawn the grid under ``key`` once."""
+    return key in st.session_state and bool(st.session_state[key].drawn)
+
+
 def _cell(
     row: Row,
     column: Column,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app import keys
+from app import keys, viewer
 from app.cached import lit_statistics
 from app.controls import whole
 from app.frame import Frame, places, say_source
@@ -26,24 +26,30 @@ from app.views import activations, grid, histograms, refine, takeaway
 from app.views.panels import measure_ahead, pairs_of
 from normviz.errors import ReadError
 from normviz.light import Light
-from normviz.methods import Method
+from normviz.methods import METHODS, Method
 from normviz.observe.sentences import day_and_night
+
+_VIEWER = "viewer"
 
 NONE_READABLE = "No image here could be read; the reasons stand above. Choose other files."
 
 
 def page(shared: Frame) -> None:
     """Draw the page from the widgets' state."""
-    with shared.methods_place:
-        methods = pick_methods(shared.numbers)
-    with shared.last_place:
-        mapping, scale = pick_display()
+    if shared.controls:
+        with shared.methods_place:
+            methods = pick_methods(shared.numbers)
+        with shared.last_place:
+            display = pick_display()
+    else:
+        methods = {name: METHODS[name]() for name in keys.METHODS.default}
+        display = (keys.MAPPING.default, keys.SCALE.default)
     say_source(shared)
     if not len(shared.collection):
         st.info(NONE_READABLE)
         return
     numbers = (shared.numbers, shared.missing)
-    _body(shared.collection, shared.light, methods, numbers, (mapping, scale))
+    _body(shared.collection, shared.light, methods, numbers, display, shared.controls)
 
 
 # A fragment: what is set below the pictures, and the charts that come after them, leave the sidebar
@@ -55,7 +61,10 @@ def _body(
     methods: Mapping[str, Method],
     fit_on: tuple[Numbers | None, str],
     display: tuple[str, str],
+    controls: bool,
 ) -> None:
+    if not controls and viewer.is_drawn(_VIEWER):
+        st.rerun()
     numbers, missing = fit_on
     rows = _rows(collection)
     rows = tuple(Row(row.index, row.title, matched(row.image, numbers)) for row in rows)
@@ -75,7 +84,7 @@ def _body(
         if not columns:
             return
         with st.container(key="grid"):
-            if not grid.draw(chosen, "viewer"):
+            if not grid.draw(chosen, _VIEWER):
                 # The charts' library takes a browser half a second to start, pictures or not: they
                 # come first, and say when they are there.
                 return

@@ -30,6 +30,38 @@ def test_first_screen_shows_normalized_photos_and_true_numbers(open_page):
     assert "darker than" in heading and "equal (0.00 and" in heading
 
 
+def test_pictures_come_first_and_are_those_of_the_controls(open_page):
+    page = open_page()
+    order: list[str] = []
+
+    def listen(socket) -> None:
+        def sent(frame) -> None:
+            if b'"drawn"' in as_bytes(frame):
+                order.append("drawn")
+
+        def received(frame) -> None:
+            if b"Exposure (EV)" in as_bytes(frame):
+                order.append("slider")
+
+        socket.on("framesent", sent)
+        socket.on("framereceived", received)
+
+    page.on("websocket", listen)
+    page.reload()
+    drawn(page)
+    assert order[:2] == ["drawn", "slider"]
+    # What the controls say is what was drawn without them: nothing else came.
+    assert page.evaluate("() => performance.getEntriesByName('normviz-message').length") == 1
+    order.clear()
+    page.goto(page.url.split("?")[0] + "?ev=-2")
+    drawn(page)
+    assert order[:2] == ["slider", "drawn"]
+
+
+def as_bytes(frame: bytes | str) -> bytes:
+    return frame if isinstance(frame, bytes) else frame.encode()
+
+
 def test_exposure_slider_changes_pictures_and_numbers(open_page):
     page = open_page("/?ev=-2")
     photos = [load_sample(key) for key in SAMPLE_SETS["Day and night"]]
