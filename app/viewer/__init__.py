@@ -1,8 +1,9 @@
 """The grid of Compare: one row an image, one column a method, drawn in the browser.
 
-A message is a table of numbers (JSON) and names binary parts by digest. Each part travels in an
-element of its own: Streamlit does not send an element again that the browser already holds, so a
-change of method, light or display costs some kilobytes and no pictures.
+A message is a table of numbers (JSON) and names binary parts by digest. Parts that change together
+(the pictures; the values of one method) travel in an element of their own: Streamlit does not send
+an element again that the browser already holds, so a change of method, light or display costs some
+kilobytes and no pictures.
 """
 
 from __future__ import annotations
@@ -178,9 +179,10 @@ def show(
     message, parts = packed(columns, rows, cells, display_label)
     # Without a gap the elements that only carry bytes take no room.
     with st.container(gap=None):
-        # Keyed by place, not by content: new bytes then reach an element that is mounted already.
-        for place, (digest, data) in enumerate(parts.items()):
-            _COMPONENT(data=digest.encode() + data, key=f"{key}-part-{place}")
+        for name, digests in _together(message).items():
+            bundle = b"".join(_framed(digest, parts[digest]) for digest in digests)
+            # Not keyed by content: new bytes then reach an element that is mounted already.
+            _COMPONENT(data=bundle, key=f"{key}-{name}")
         shown = _COMPONENT(
             data={"key": key, **message},
             key=key,
@@ -188,6 +190,29 @@ def show(
             on_drawn_change=lambda: None,
         )
     return bool(shown.drawn)
+
+
+def _together(message: dict[str, Any]) -> dict[str, list[str]]:
+    """The digests of the parts that travel in one element: the pictures, each method's values.
+
+    An element for every part would cost a page some 10 ms each.
+    """
+    groups = {"pictures": [row["source"] for row in message["rows"]]}
+    for at, column in enumerate(message["columns"]):
+        cells = (row[at] for row in message["cells"])
+        groups[f"values-{column['key']}"] = [cell["values"] for cell in cells if "values" in cell]
+    known: set[str] = set()
+    together = {}
+    for name, digests in groups.items():
+        new = [digest for digest in dict.fromkeys(digests) if digest not in known]
+        known.update(new)
+        if new:
+            together[name] = new
+    return together
+
+
+def _framed(digest: str, data: bytes) -> bytes:
+    return digest.encode() + len(data).to_bytes(4, "little") + data
 
 
 def is_drawn(key: str) -> bool:

@@ -1,7 +1,9 @@
-// The grid of Compare. Its data is either a part (bytes: 32 characters of digest, then the content)
-// or the grid itself (numbers that name parts by digest); see __init__.py beside this file.
+// The grid of Compare. Its data is either some parts (bytes: of each 32 characters of digest, its
+// length in 4 bytes and the content) or the grid itself (numbers that name parts by digest); see
+// __init__.py beside this file.
 
 const DIGEST_LENGTH = 32;
+const HEAD_LENGTH = DIGEST_LENGTH + 4;
 const MOST_ZOOM = 64;
 const ZOOM_STEP = 1.5;
 const KEPT_SOURCES = 16;
@@ -23,7 +25,7 @@ const KEYBOARD_HELP =
   "Ctrl + wheel zooms, drag pans.";
 
 const views = new Map(); // component key → zoom, centre and kept pixel; outlives every data change
-const instances = new WeakMap(); // parentElement → Part or Grid
+const instances = new WeakMap(); // parentElement → Parts or Grid
 
 const names = (cell) => cell.numbers.map(([channel]) => channel);
 
@@ -34,7 +36,7 @@ function from(cell, c) {
 }
 
 export default function ({ data, parentElement, setStateValue }) {
-  const Kind = data instanceof Uint8Array ? Part : Grid;
+  const Kind = data instanceof Uint8Array ? Parts : Grid;
   let instance = instances.get(parentElement);
   if (!(instance instanceof Kind) || !instance.serves(parentElement)) {
     instance?.end();
@@ -53,27 +55,49 @@ export default function ({ data, parentElement, setStateValue }) {
 const parts = new Map(); // digest → { bytes, holders }
 const awaited = new Map(); // digest → functions to call with its bytes
 
-class Part {
+class Parts {
+  constructor() {
+    this.held = []; // digests
+  }
+
   serves() {
     return true;
   }
 
   update(data) {
-    const digest = new TextDecoder().decode(data.subarray(0, DIGEST_LENGTH));
-    if (digest === this.digest) return;
-    const known = parts.get(digest) ?? { bytes: data.subarray(DIGEST_LENGTH), holders: 0 };
+    const before = this.held;
+    this.held = [];
+    const lengths = new DataView(data.buffer, data.byteOffset);
+    for (let at = 0; at < data.length;) {
+      const digest = new TextDecoder().decode(data.subarray(at, at + DIGEST_LENGTH));
+      const start = at + HEAD_LENGTH;
+      at = start + lengths.getUint32(at + DIGEST_LENGTH, true);
+      this.hold(digest, data.subarray(start, at));
+    }
+    release(before);
+  }
+
+  hold(digest, bytes) {
+    const known = parts.get(digest) ?? { holders: 0 };
     known.holders += 1;
+    // The newest, so that what came before with other parts is let go.
+    known.bytes = bytes;
     parts.set(digest, known);
-    this.end();
-    this.digest = digest;
-    awaited.get(digest)?.forEach((resolve) => resolve(known.bytes));
+    this.held.push(digest);
+    awaited.get(digest)?.forEach((resolve) => resolve(bytes));
     awaited.delete(digest);
   }
 
   end() {
-    const held = parts.get(this.digest);
-    if (held && --held.holders === 0) parts.delete(this.digest);
-    this.digest = undefined;
+    release(this.held);
+    this.held = [];
+  }
+}
+
+function release(digests) {
+  for (const digest of digests) {
+    const known = parts.get(digest);
+    if (known && --known.holders === 0) parts.delete(digest);
   }
 }
 

@@ -156,7 +156,8 @@ def test_a_missing_cell_and_a_key_given_twice_are_named():
         message_of(columns=(COLUMNS[1], COLUMNS[1]))
 
 
-def test_bytes_reach_the_browser_behind_their_digest(monkeypatch):
+def sent_of(monkeypatch, *shown):
+    """What reaches the browser: key → {digest: bytes} of each element with parts, and the grid."""
     mounted = []
 
     def component(data, key, **state):
@@ -164,10 +165,46 @@ def test_bytes_reach_the_browser_behind_their_digest(monkeypatch):
         return SimpleNamespace(**state.get("default", {}))
 
     monkeypatch.setattr(viewer, "_COMPONENT", component)
-    assert viewer.show(COLUMNS, (ROW,), CELLS, display_label="Clip", key="grid") is False
-    *parts, (message, key) = mounted
+    assert viewer.show(*shown, display_label="Clip", key="grid") is False
+    *bundles, (message, key) = mounted
     assert key == "grid" == message["key"]
-    sent = {data[:32].decode(): data[32:] for data, _ in parts}
-    assert sent[message["rows"][0]["source"]] == ROW.source
-    assert sent[message["cells"][0][1]["values"]] == VALUED.values
-    assert [key for _, key in parts] == ["grid-part-0", "grid-part-1"]
+    found = {}
+    for bundle, name in bundles:
+        parts = found[name] = {}
+        while bundle:
+            size = int.from_bytes(bundle[32:36], "little")
+            parts[bundle[:32].decode()] = bundle[36 : 36 + size]
+            bundle = bundle[36 + size :]
+    return found, message
+
+
+def test_parts_reach_the_browser_behind_their_digests(monkeypatch):
+    other = replace(ROW, key="1-def", source=PIXELS[::-1].tobytes())
+    again = replace(VALUED, values=VALUES[::-1].tobytes())
+    cells = {**CELLS, ("1-def", "zscore"): AFFINE, ("1-def", "lcn"): again}
+    found, message = sent_of(monkeypatch, COLUMNS, (ROW, other), cells)
+    sources = {row["source"]: row["key"] for row in message["rows"]}
+    assert [sources[digest] for digest in found["grid-pictures"]] == ["0-abc", "1-def"]
+    assert list(found["grid-pictures"].values()) == [ROW.source, other.source]
+    values = [row[1]["values"] for row in message["cells"]]
+    assert found["grid-values-lcn"] == dict(zip(values, (VALUED.values, again.values), strict=True))
+    assert len(found) == 2
+
+
+def test_a_part_travels_once_and_a_method_does_not_carry_another_ones(monkeypatch):
+    third = Column("clahe", "CLAHE", "#777777")
+    cells = {**CELLS, ("0-abc", "clahe"): replace(VALUED, values=VALUES[::-1].tobytes())}
+    found, _ = sent_of(monkeypatch, (*COLUMNS, third), (ROW,), cells)
+    assert {name: list(parts.values()) for name, parts in found.items()} == {
+        "grid-pictures": [ROW.source],
+        "grid-values-lcn": [VALUED.values],
+        "grid-values-clahe": [VALUES[::-1].tobytes()],
+    }
+    twice = {**CELLS, ("0-abc", "clahe"): VALUED}
+    found, _ = sent_of(monkeypatch, (*COLUMNS, third), (ROW,), twice)
+    assert [list(parts.values()) for parts in found.values()] == [[ROW.source], [VALUED.values]]
+
+
+def test_a_grid_of_affine_panels_sends_pictures_alone(monkeypatch):
+    found, _ = sent_of(monkeypatch, COLUMNS[:1], (ROW,), CELLS)
+    assert list(found) == ["grid-pictures"]
