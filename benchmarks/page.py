@@ -6,10 +6,11 @@ Starts the app, drives it in the system's Chromium, and records medians and spre
 benchmarks/results/page.json. A change is one step of the exposure slider by a real key press, each
 to a value that was not shown before; it takes from the key event to the moment when the viewer has
 drawn every panel and all charts have been redrawn. Opening takes from the navigation's start, in a
-browser that has opened the page before: in a new tab, and in the tab that had it open. Beside it
-stands the same of a page that has four photos and three charts and nothing else
-(benchmarks/bare_page.py), in turns, and the ratio to it. Bytes are those received over the
-websocket and HTTP.
+browser that has opened the page before: in a new tab, and in the tab that had it open. Opened in
+turns with it: an address with a choice in it, whose controls are drawn with the pictures and not
+after them, and a page that has four photos and three charts and nothing else
+(benchmarks/bare_page.py), with the ratio to it. Bytes are those received over the websocket and
+HTTP.
 
 No debugger is attached while a time is taken: with one, V8 keeps the place of every statement of
 the charts' library, and opening takes half a second longer. A content script watches instead and
@@ -204,11 +205,11 @@ def prepared(browser: Chromium, url: str) -> Iterator[Page]:
 def opening(
     browser: Chromium, reports: queue.Queue[dict], url: str, bare: str, rounds: int
 ) -> dict:
-    """Open the app and the bare page in turns, each in a new tab and once more in the same."""
+    """Open the app, the app with a choice, and the bare page in turns; each twice in a new tab."""
     found: dict[str, list[dict]] = {}
     # The first two fill the caches of files and of compiled scripts.
     for _ in range(rounds + 2):
-        for name, address in (("app", url), ("bare", bare)):
+        for name, address in (("app", url), ("app with a choice", f"{url}/?ev=-1"), ("bare", bare)):
             tab = browser.open(address)
             times = [reports.get(timeout=60)]
             time.sleep(1)
