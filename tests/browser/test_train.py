@@ -127,8 +127,9 @@ def test_a_race_is_stepped_paused_finished_and_reset(open_page):
 
 
 def test_a_running_race_is_paused_by_its_button_by_leaving_and_by_settings(open_page):
-    # Long enough not to end meanwhile.
-    page = open_page("/train?" + urlencode({"steps": 600, "seeds": 12, "race": "[0, 1]"}))
+    # Half a minute of rounds, so that it does not end meanwhile.
+    long = {"steps": 600, "seeds": 12, "race": "[0, 1]", "rate": "All, 0.001 to 1"}
+    page = open_page("/train?" + urlencode(long))
     button(page, "Start").click()
     page.get_by_text("Your race, running").wait_for()
     first = page.locator("h4").inner_text()
