@@ -215,11 +215,6 @@ def _framed(digest: str, data: bytes) -> bytes:
     return digest.encode() + len(data).to_bytes(4, "little") + data
 
 
-def is_drawn(key: str) -> bool:
-    """Whether the browser has said that it has drawn the grid under ``key`` once."""
-    return key in st.session_state and bool(st.session_state[key].drawn)
-
-
 def _cell(
     row: Row,
     column: Column,

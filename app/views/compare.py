@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app import keys, viewer
+from app import keys
 from app.cached import lit_statistics
 from app.controls import whole
-from app.frame import Frame, places, say_source
+from app.frame import Frame, say_source
 from app.selection import (
     LONGEST_OF_MANY,
     LONGEST_OF_ONE,
@@ -20,16 +20,13 @@ from app.selection import (
     pick_display,
     pick_methods,
 )
-from app.sources import Collection, Numbers, matched
+from app.sources import Collection, matched
 from app.text import plain
 from app.views import activations, grid, histograms, refine, takeaway
 from app.views.panels import measure_ahead, pairs_of
 from normviz.errors import ReadError
-from normviz.light import Light
 from normviz.methods import METHODS, Method
 from normviz.observe.sentences import day_and_night
-
-_VIEWER = "viewer"
 
 NONE_READABLE = "No image here could be read; the reasons stand above. Choose other files."
 
@@ -48,50 +45,42 @@ def page(shared: Frame) -> None:
     if not len(shared.collection):
         st.info(NONE_READABLE)
         return
-    numbers = (shared.numbers, shared.missing)
-    _body(shared.collection, shared.light, methods, numbers, display, shared.controls)
+    chosen = _chosen(shared, methods, display)
+    if not chosen.rows:
+        st.info(NONE_READABLE)
+        return
+    measure_ahead(chosen)
+    activations.measure_ahead(chosen)
+    st.markdown(f"#### {_headline(chosen)}")
+    if not chosen.columns:
+        return
+    with st.container(key="grid"):
+        if not grid.draw(chosen, "viewer"):
+            # Controls and the charts' library take a browser a second to start, pictures or not:
+            # pictures come first, and say when they are there, which runs the page again.
+            return
+        _histograms(chosen)
+    _activations(chosen)
+    _takeaway(chosen)
+    refine.section(chosen)
 
 
-# A fragment: what is set below the pictures, and the charts that come after them, leave the sidebar
-# as it is.
-@st.fragment
-def _body(
-    collection: Collection,
-    light: Light,
-    methods: Mapping[str, Method],
-    fit_on: tuple[Numbers | None, str],
-    display: tuple[str, str],
-    controls: bool,
-) -> None:
-    if not controls and viewer.is_drawn(_VIEWER):
-        st.rerun()
-    numbers, missing = fit_on
+# Fragments: what is set in one leaves the pictures and the others as they are.
+_histograms = st.fragment(histograms.section)
+_activations = st.fragment(activations.section)
+_takeaway = st.fragment(takeaway.section)
+
+
+def _chosen(shared: Frame, methods: Mapping[str, Method], display: tuple[str, str]) -> Selection:
+    """What is shown, on the page of images that is turned to."""
+    collection, numbers = shared.collection, shared.numbers
     rows = _rows(collection)
     rows = tuple(Row(row.index, row.title, matched(row.image, numbers)) for row in rows)
     longest = LONGEST_OF_ONE if len(rows) == 1 else LONGEST_OF_MANY
-    columns = columns_of(methods, numbers, missing)
-    words = numbers.words if numbers else missing
+    columns = columns_of(methods, numbers, shared.missing)
+    words = numbers.words if numbers else shared.missing
     whose = numbers.words if numbers and numbers.collection is None else ""
-    chosen = Selection(collection, rows, columns, light, longest, *display, words, whose)
-    if not rows:
-        st.info(NONE_READABLE)
-        return
-    views, numbers_in_full = places(2)
-    measure_ahead(chosen)
-    activations.measure_ahead(chosen)
-    with views:
-        st.markdown(f"#### {_headline(chosen)}")
-        if not columns:
-            return
-        with st.container(key="grid"):
-            if not grid.draw(chosen, _VIEWER):
-                # The charts' library takes a browser half a second to start, pictures or not: they
-                # come first, and say when they are there.
-                return
-            histograms.section(chosen)
-        activations.section(chosen)
-        takeaway.section(chosen)
-        refine.section(chosen, numbers_in_full)
+    return Selection(collection, rows, columns, shared.light, longest, *display, words, whose)
 
 
 def _rows(collection: Collection) -> tuple[Row, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Future
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app.cached import PIXELS_IN_FULL, exact_ranges, later
 from app.selection import Selection
@@ -14,10 +13,10 @@ from app.views.panels import panels_of
 from normviz.observe.ranges import Ranges
 
 
-def section(chosen: Selection, place: DeltaGenerator) -> None:
+def section(chosen: Selection) -> None:
     """Replace numbers of shown copies by those of every pixel, once they are there.
 
-    Until then ``place`` says how far that is.
+    Until then a line says how far that is.
     """
     for waiting in st.session_state.pop("refining", []):
         waiting.cancel()
@@ -62,5 +61,4 @@ def section(chosen: Selection, place: DeltaGenerator) -> None:
             f"show{'' if len(jobs) > 1 else 's'} a copy's numbers: {done} done."
         )
 
-    with place:
-        measuring()
+    measuring()
