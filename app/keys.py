@@ -18,6 +18,7 @@ class Key:
 
 
 CAME = Key("came", False, shareable=False)
+"""Whether the visitor's first run has been."""
 
 SOURCE = Key("source", "samples")
 SAMPLE_SET = Key("photos", "Day and night")

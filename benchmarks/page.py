@@ -205,7 +205,7 @@ def prepared(browser: Chromium, url: str) -> Iterator[Page]:
 def opening(
     browser: Chromium, reports: queue.Queue[dict], url: str, bare: str, rounds: int
 ) -> dict:
-    """Open the app, the app with a choice, and the bare page in turns; each twice in a new tab."""
+    """Open the app, also with a choice, and the bare page in turns: a new tab, and again in it."""
     found: dict[str, list[dict]] = {}
     # The first two fill the caches of files and of compiled scripts.
     for _ in range(rounds + 2):

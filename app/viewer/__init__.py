@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,9 @@ def show(
     # Without a gap the elements that only carry bytes take no room.
     with st.container(gap=None):
         for name, digests in _together(message).items():
-            bundle = b"".join(_framed(digest, parts[digest]) for digest in digests)
+            # Copied once: the values of a method are megabytes.
+            framed = (_framed(digest, parts[digest]) for digest in digests)
+            bundle = b"".join(chain.from_iterable(framed))
             # Not keyed by content: new bytes then reach an element that is mounted already.
             _COMPONENT(data=bundle, key=f"{key}-{name}")
         shown = _COMPONENT(
@@ -211,8 +214,9 @@ def _together(message: dict[str, Any]) -> dict[str, list[str]]:
     return together
 
 
-def _framed(digest: str, data: bytes) -> bytes:
-    return digest.encode() + len(data).to_bytes(4, "little") + data
+def _framed(digest: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """A part as the browser cuts it out again: digest, length, content."""
+    return digest.encode(), len(data).to_bytes(4, "little"), data
 
 
 def _cell(

@@ -191,7 +191,7 @@ def test_parts_reach_the_browser_behind_their_digests(monkeypatch):
     assert len(found) == 2
 
 
-def test_a_part_travels_once_and_a_method_does_not_carry_another_ones(monkeypatch):
+def test_a_part_travels_once_and_with_its_own_method(monkeypatch):
     third = Column("clahe", "CLAHE", "#777777")
     cells = {**CELLS, ("0-abc", "clahe"): replace(VALUED, values=VALUES[::-1].tobytes())}
     found, _ = sent_of(monkeypatch, (*COLUMNS, third), (ROW,), cells)
