@@ -41,6 +41,42 @@ def numbers_on_screen(page) -> dict[tuple[int, str, str, str], float]:
     return {(row, method, channel, stat): value for row, method, channel, stat, value in found}
 
 
+def colours_on_screen(page, height: int, width: int) -> dict[str, np.ndarray]:
+    """Method → (height, width, 3) uint8, what the first row's canvas shows in each pixel's middle.
+
+    For small images that fit their panel whole: their pixels are squares of several screen pixels.
+    """
+    found = page.evaluate(
+        """([height, width]) => {
+          const cells = [];
+          const walk = (root) => {
+            cells.push(...root.querySelectorAll('.row:first-child [data-column]'));
+            for (const el of root.querySelectorAll('*')) if (el.shadowRoot) walk(el.shadowRoot);
+          };
+          walk(document);
+          return Object.fromEntries(cells.map((cell) => {
+            const canvas = cell.querySelector('canvas');
+            const { data } = canvas.getContext('2d')
+              .getImageData(0, 0, canvas.width, canvas.height);
+            const scale = Math.min(canvas.width / width, canvas.height / height);
+            const left = (canvas.width - scale * width) / 2;
+            const top = (canvas.height - scale * height) / 2;
+            const seen = [];
+            for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) {
+              const across = Math.floor(left + (x + 0.5) * scale);
+              const at = 4 * (Math.floor(top + (y + 0.5) * scale) * canvas.width + across);
+              seen.push(data[at], data[at + 1], data[at + 2]);
+            }
+            return [cell.dataset.column, seen];
+          }));
+        }""",
+        [height, width],
+    )
+    return {
+        name: np.array(seen, np.uint8).reshape(height, width, 3) for name, seen in found.items()
+    }
+
+
 def expected(images, methods, fit_on, light=None):
     """The same dictionary from the package."""
     stats = nv.scan(fit_on, mean_image=224)

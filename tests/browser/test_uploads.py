@@ -16,12 +16,19 @@ import pytest
 from PIL import Image as PillowImage
 
 import normviz as nv
+from normviz.display import to_bytes
 from normviz.imports import read_normalization
 from normviz.light import Light, relight
 from normviz.presets import PRESETS
 from normviz.samples import SAMPLE_SETS, load_sample
 from tests.browser.conftest import drawn, settled
-from tests.browser.screen import DEFAULT, assert_same, expected, numbers_on_screen
+from tests.browser.screen import (
+    DEFAULT,
+    assert_same,
+    colours_on_screen,
+    expected,
+    numbers_on_screen,
+)
 from tests.browser.test_views import chart
 
 pytestmark = pytest.mark.browser
@@ -234,6 +241,35 @@ def test_other_pixels_than_bytes_are_read_for_what_they_are(open_page, kind):
         span = image.value_range.span
         np.testing.assert_allclose(before, image.pixels[y, x], atol=span / 65535)
         np.testing.assert_allclose(after, values[y, x], atol=max(step, 2e-5))
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour in another light", "16 bit grey", "float colour"])
+def test_the_colours_of_the_pictures_are_those_of_the_mapping(open_page, kind):
+    rng = np.random.default_rng(17)
+    shape = (13, 19) if "grey" in kind else (13, 19, 3)
+    light = Light(ev=-1.0, kelvin=9000.0) if "light" in kind else Light()
+    if "float" in kind:
+        pixels = rng.uniform(0, 1, shape).astype(np.float32)
+    else:
+        depth = np.uint16 if "16 bit" in kind else np.uint8
+        pixels = rng.integers(0, np.iinfo(depth).max, shape, depth, endpoint=True)
+        # The channels differ, so that one in another's place is seen.
+        pixels //= np.array([1, 3, 2] if len(shape) == 3 else 1, depth)
+    image = nv.image_of(pixels)
+    page = open_page(
+        UPLOAD + (f"&ev={light.ev}&kelvin={light.kelvin:g}" if "light" in kind else "")
+    )
+    upload(page, ("picture.npy", npy(pixels)))
+    stats, seen = nv.scan([image], mean_image=224), relight(image, light)
+    colours = colours_on_screen(page, 13, 19)
+    assert colours.keys() == set(DEFAULT)
+    for name, shown in colours.items():
+        values = nv.METHODS[name]().fit(stats)(seen.pixels, seen.value_range).astype(np.float64)
+        # The default mapping: black is the lowest value of the method's panels, white the highest.
+        package = to_bytes(values, (float(values.min()), float(values.max())))
+        away = np.abs(shown.astype(int) - package)
+        # Values that are no gain and bias travel in 65,536 steps, which may round the other way.
+        assert away.max() <= 1 and (away > 0).mean() < 0.02, name
 
 
 def test_a_large_photo_is_measured_on_every_pixel_behind_the_page(open_page):
