@@ -43,10 +43,14 @@ def menu(key: Key, label: str, options: Mapping[Any, str], help: str | None = No
     """One of many options."""
     names = list(options)
     default = key.default if key.default in options else names[0]
+    first = names.index(default)
+    if st.session_state.get(key.name, default) not in options:
+        # An option that went: Streamlit shows another then, but leaves this one in the address.
+        st.session_state[key.name], first = default, 0
     value = st.selectbox(
         label,
         names,
-        index=names.index(default),
+        index=first,
         format_func=lambda option: options.get(option, str(option)),
         help=help,
         **_bound(key),

@@ -186,3 +186,34 @@ def test_screenshots_for_the_readme(open_page):
             assert image.size == (width, height)
             colours = image.convert("RGB").getcolors(maxcolors=1 << 24)
             assert colours is not None and len(colours) > 500
+
+
+def test_the_address_forgets_an_option_that_went_with_its_photos(open_page):
+    page = open_page("/?scene=2.+Field+at+night%2C+exposed+2.8+EV+longer")
+    scene = page.locator(".st-key-scene input")
+    assert scene.input_value().startswith("2. Field")
+    for photos in ("People and things", "Day and night"):
+        page.locator(".st-key-photos input").click()
+        page.get_by_role("option", name=photos).click()
+        settled(page)
+        drawn(page)
+    settled(page)
+    assert scene.input_value().startswith("1. Forest")
+    assert "scene" not in page.url
+
+
+def test_a_change_of_theme_reaches_all_charts_with_the_next_option(open_page):
+    page = open_page()
+    page.emulate_media(color_scheme="dark")
+    settled(page)
+    page.locator(".st-key-histograms .js-plotly-plot .trace").first.wait_for(state="attached")
+    page.get_by_text("Log scale").click()
+    page.wait_for_function(
+        """() => {
+          const charts = [...document.querySelectorAll('.js-plotly-plot')];
+          return charts.length === 3
+            && charts.every((chart) => chart._fullLayout?.font?.color === '#eceff1');
+        }"""
+    )
+    settled(page)
+    assert "log_y=true" in page.url

@@ -149,6 +149,10 @@ def test_firing_shares_carry_their_numbers():
     assert day.text[0] == f"{100 * order[0].day.firing:.1f} %"
     night = next(trace for trace in figure.data if trace.name == "night")
     assert day.marker.symbol != night.marker.symbol
+    # A phone's plot is 175 px wide; a label takes 50 px beside its point.
+    low, high = figure.layout.xaxis.range
+    points = [*day.x, *night.x]
+    assert min(min(points) - low, high - max(points)) / (high - low) > 50 / 175
 
 
 def test_the_template_is_the_projects_own():
