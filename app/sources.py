@@ -194,14 +194,23 @@ def pick_source() -> tuple[Collection, bool]:
     kind = choice(keys.SOURCE, "Images", SOURCES, "Bundled photos, or files of your own.")
     if kind == "samples":
         names = {name: name for name in SETS}
-        return samples(menu(keys.SAMPLE_SET, "Photo set", names)), False
-    collection = uploaded(uploader(keys.UPLOAD, "Upload images or a dataset"))
+        name = menu(keys.SAMPLE_SET, "Photo set", names)
+        if st.session_state.get(keys.UPLOAD.name):
+            # An uploader that is not drawn loses its files.
+            with st.expander("Your files are kept"):
+                _upload()
+        return samples(name), False
+    collection = uploaded(_upload())
     with st.expander("Limits"):
         st.markdown("\n".join(f"- {s}" for s in Limits.from_environment().sentences()))
     # Not "or": a collection in which nothing could be read is empty, and has that to say.
     if collection is None:
         return samples(keys.SAMPLE_SET.default), True
     return collection, False
+
+
+def _upload() -> list[Any]:
+    return uploader(keys.UPLOAD, "Upload images or a dataset")
 
 
 def uploader(key: keys.Key, label: str) -> list[Any]:

@@ -200,6 +200,28 @@ def test_a_file_name_is_shown_letter_by_letter(open_page, name):
     assert heading.locator("a[href^='javascript'], img, strong, .katex").count() == 0
 
 
+def test_files_are_kept_while_the_samples_are_looked_at(open_page):
+    pixels = np.random.default_rng(2).integers(0, 256, (13, 19), dtype=np.uint8)
+    page = open_page(UPLOAD)
+    upload(page, ("mine.png", png(pixels)))
+    screen = numbers_on_screen(page)
+    page.get_by_role("radio", name="Sample photos").click()
+    page.get_by_text("Your files are kept").wait_for()
+    drawn(page)
+    assert numbers_on_screen(page).keys() != screen.keys()
+    page.get_by_role("radio", name="My files").click()
+    page.get_by_text("Your files are kept").wait_for(state="detached")
+    drawn(page)
+    assert numbers_on_screen(page) == screen
+    assert page.get_by_text("mine.png").count()
+    # Let go, they are gone.
+    page.get_by_role("button", name="Remove mine.png").click()
+    settled(page)
+    page.get_by_role("radio", name="Sample photos").click()
+    settled(page)
+    assert page.get_by_text("Your files are kept").count() == 0
+
+
 @pytest.mark.parametrize("kind", ["16 bit", "float", "grey"])
 def test_other_pixels_than_bytes_are_read_for_what_they_are(open_page, kind):
     rng = np.random.default_rng(8)
