@@ -191,6 +191,7 @@ def show(
             key=key,
             default={"drawn": False},
             on_drawn_change=lambda: None,
+            on_themed_change=lambda: None,
         )
     return bool(shown.drawn)
 

@@ -35,7 +35,7 @@ function from(cell, c) {
   return cell.numbers[c][0] === own ? "" : `${own} `;
 }
 
-export default function ({ data, parentElement, setStateValue }) {
+export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
   const Kind = data instanceof Uint8Array ? Parts : Grid;
   let instance = instances.get(parentElement);
   if (!(instance instanceof Kind) || !instance.serves(parentElement)) {
@@ -43,7 +43,7 @@ export default function ({ data, parentElement, setStateValue }) {
     instance = new Kind(parentElement, data);
     instances.set(parentElement, instance);
   }
-  instance.update(data, () => setStateValue("drawn", true));
+  instance.update(data, () => setStateValue("drawn", true), () => setTriggerValue("themed", true));
   return () => {
     instances.get(parentElement)?.end();
     instances.delete(parentElement);
@@ -295,7 +295,7 @@ class Grid {
 
   // ---- new data ----
 
-  async update(message, say) {
+  async update(message, say, themed) {
     const turn = ++this.turn;
     performance.mark("normviz-message");
     if (!this.message) this.arrange(message);
@@ -311,6 +311,10 @@ class Grid {
     performance.mark("normviz-drawn");
     // Once: the page sends its charts after the first pictures, whose library would hold them up.
     if (this.drawn === 1) say();
+    // Streamlit tells components alone of a new theme; the page's charts have the former colours.
+    const ink = getComputedStyle(this.root).color;
+    if (this.ink && this.ink !== ink) themed();
+    this.ink = ink;
   }
 
   async load(row, cells) {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -23,7 +22,7 @@ from app.selection import (
 )
 from app.sources import Collection, matched
 from app.text import plain
-from app.views import activations, grid, histograms, refine, style, takeaway
+from app.views import activations, grid, histograms, refine, takeaway
 from app.views.panels import measure_ahead, pairs_of
 from normviz.errors import ReadError
 from normviz.methods import METHODS, Method
@@ -64,30 +63,16 @@ def page(shared: Frame) -> None:
             # A new session of a page that has its pictures, as after a long sleep: the browser
             # will not say again that they are there.
             st.rerun()
-        _histograms(chosen, style.dark())
-    _activations(chosen, style.dark())
-    _takeaway(chosen, style.dark())
+        _histograms(chosen)
+    _activations(chosen)
+    _takeaway(chosen)
     refine.section(chosen)
 
 
-def _fragment(section: Callable[[Selection], None]) -> Callable[[Selection, bool], None]:
-    """A section as a fragment: what is set in it leaves the pictures and the others as they are."""
-
-    # By its own name: it is what tells Streamlit one fragment from another.
-    @st.fragment
-    @wraps(section)
-    def drawn(chosen: Selection, dark: bool) -> None:
-        if style.dark() != dark:
-            # The theme was changed since: the others stand in the former one's colours.
-            st.rerun()
-        section(chosen)
-
-    return drawn
-
-
-_histograms = _fragment(histograms.section)
-_activations = _fragment(activations.section)
-_takeaway = _fragment(takeaway.section)
+# Fragments: what is set in one leaves the pictures and the others as they are.
+_histograms = st.fragment(histograms.section)
+_activations = st.fragment(activations.section)
+_takeaway = st.fragment(takeaway.section)
 
 
 def _chosen(shared: Frame, methods: Mapping[str, Method], display: tuple[str, str]) -> Selection:

@@ -202,18 +202,17 @@ def test_the_address_forgets_an_option_that_went_with_its_photos(open_page):
     assert "scene" not in page.url
 
 
-def test_a_change_of_theme_reaches_all_charts_with_the_next_option(open_page):
-    page = open_page()
-    page.emulate_media(color_scheme="dark")
-    settled(page)
-    page.locator(".st-key-histograms .js-plotly-plot .trace").first.wait_for(state="attached")
-    page.get_by_text("Log scale").click()
-    page.wait_for_function(
-        """() => {
-          const charts = [...document.querySelectorAll('.js-plotly-plot')];
-          return charts.length === 3
-            && charts.every((chart) => chart._fullLayout?.font?.color === '#eceff1');
-        }"""
-    )
+def test_a_change_of_theme_reaches_all_charts(open_page):
+    page = open_page("/?log_y=true")
+    for dark, ink in ((True, "#eceff1"), (False, "#1a1a1a")):
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        page.wait_for_function(
+            """ink => {
+              const charts = [...document.querySelectorAll('.js-plotly-plot')];
+              return charts.length === 3
+                && charts.every((chart) => chart._fullLayout?.font?.color === ink);
+            }""",
+            arg=ink,
+        )
     settled(page)
     assert "log_y=true" in page.url
