@@ -175,7 +175,8 @@ def show(
     """Draw the grid and return whether the browser has drawn it once.
 
     Raises ValueError for what does not fit together (see ``packed``). Zoom, centre and the kept
-    pixel live in the browser under ``key`` and survive new data.
+    pixel live in the browser under ``key`` and survive new data. A new theme there runs the page
+    again, for its charts.
     """
     message, parts = packed(columns, rows, cells, display_label)
     # Without a gap the elements that only carry bytes take no room.
