@@ -118,9 +118,7 @@ function part(digest) {
 
 // --------------------------------------------------------------------------------------- pixels
 
-// digest → promise of { levels, stride, count, pixels }, least used first; pixels are four levels in
-// a word where they were decoded, else null
-const decoded = new Map();
+const decoded = new Map(); // digest → promise of { levels, stride, count }, least used first
 
 function source(row) {
   let promise = decoded.get(row.source);
@@ -133,9 +131,8 @@ function source(row) {
 }
 
 async function decode(row, bytes) {
-  const raw = { stride: row.channels, pixels: null };
-  if (row.format === "raw8") return { ...raw, levels: bytes, count: 256 };
-  if (row.format === "raw16") return { ...raw, levels: words(bytes), count: 65536 };
+  if (row.format === "raw8") return { levels: bytes, stride: row.channels, count: 256 };
+  if (row.format === "raw16") return { levels: words(bytes), stride: row.channels, count: 65536 };
   const blob = new Blob([bytes], { type: `image/${row.format}` });
   const bitmap = await createImageBitmap(blob, {
     colorSpaceConversion: "none",
@@ -151,7 +148,7 @@ async function decode(row, bytes) {
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const { data } = context.getImageData(0, 0, row.width, row.height);
-  return { levels: data, stride: 4, count: 256, pixels: new Uint32Array(data.buffer) };
+  return { levels: data, stride: 4, count: 256 };
 }
 
 // A copy: a part may start at an odd address, where 16-bit views are not allowed.
@@ -181,8 +178,8 @@ function shades(panel, channel) {
   return table;
 }
 
-// Pixels by what each level is shown as. A function for each kind of source: one for all is compiled
-// for none of them, and takes half as long again.
+// Pixels by what each level is shown as; decoded ones are read a word at a time. A function for each
+// kind of source: one for all is compiled for none of them, and takes half as long again.
 function recolour(out, pixels, [red, green, blue]) {
   for (let i = 0; i < out.length; i++) {
     const pixel = pixels[i];
@@ -208,7 +205,7 @@ let scratch = null; // one picture's pixels, used again: 24 new ones an update w
 
 // The panel at the size of its image, as a canvas.
 function paint(panel) {
-  const { row, levels, stride, pixels, light, gain, bias } = panel;
+  const { row, levels, stride, light, gain, bias } = panel;
   const canvas = panel.image ?? document.createElement("canvas");
   if (canvas.width !== row.width || canvas.height !== row.height) {
     canvas.width = row.width;
@@ -224,7 +221,7 @@ function paint(panel) {
     tables.push(same ? tables[0] : shades(panel, c));
   }
   if (row.channels === 1) grey(out, levels, stride, tables);
-  else if (pixels) recolour(out, pixels, tables);
+  else if (stride === 4) recolour(out, new Uint32Array(levels.buffer), tables);
   else colour(out, levels, tables);
   canvas.getContext("2d").putImageData(scratch, 0, 0);
   return canvas;
@@ -495,9 +492,8 @@ class Grid {
         }
         if (cell.kind === "values") {
           const { low, step } = cell;
-          const taken = { levels: values[c], stride: row.channels, count: 65536, pixels: null };
-          const straight = { gain: Array(3).fill(step), bias: Array(3).fill(low), light: null };
-          Object.assign(panel, taken, straight);
+          Object.assign(panel, { levels: values[c], stride: row.channels, count: 65536 });
+          Object.assign(panel, { gain: Array(3).fill(step), bias: Array(3).fill(low), light: null });
         } else {
           Object.assign(panel, loaded[r].source, { gain: cell.gain, bias: cell.bias, light });
         }

@@ -46,14 +46,8 @@ def colours_on_screen(page, height: int, width: int) -> dict[str, np.ndarray]:
 
     For small images that fit their panel whole: their pixels are squares of several screen pixels.
     """
-    found = page.evaluate(
-        """([height, width]) => {
-          const cells = [];
-          const walk = (root) => {
-            cells.push(...root.querySelectorAll('.row:first-child [data-column]'));
-            for (const el of root.querySelectorAll('*')) if (el.shadowRoot) walk(el.shadowRoot);
-          };
-          walk(document);
+    found = page.locator(".row:first-child [data-column]").evaluate_all(
+        """(cells, [height, width]) => {
           return Object.fromEntries(cells.map((cell) => {
             const canvas = cell.querySelector('canvas');
             const { data } = canvas.getContext('2d')
